@@ -1,0 +1,19 @@
+"""Shared by all tests: fails early when the compiled modules are older than their sources."""
+
+import importlib.machinery
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "rfx"
+
+
+def pytest_configure(config):
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    for source in PACKAGE.rglob("*.pyx"):
+        built = source.with_name(source.stem + suffix)
+        if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
+            raise pytest.UsageError(
+                f"{source.relative_to(PACKAGE.parent)} is newer than its compiled module: "
+                "run `python setup.py build_ext --inplace`"
+            )

@@ -10,11 +10,7 @@ cdef struct pace_t:
     int64_t part        # what was rounded off, in units of 1 / den ns; 0 <= part < den
     int64_t step_ns     # whole ns of the period, >= 1
     int64_t rest        # the rest of the period in units of 1 / den ns; 0 <= rest < den
-    int64_t den         # 1 .. PACE_DEN
-
-cdef enum:
-    PACE_DEN = 1_000_000_000_000
-    PACE_CHUNK = 1_000_000      # PACE_DEN * PACE_CHUNK fits an int64
+    int64_t den         # 1 .. 2**62
 
 cdef void pace_advance(pace_t* pace, int64_t ticks) noexcept nogil
 cdef int64_t pace_skip(pace_t* pace, int64_t now_ns) noexcept nogil

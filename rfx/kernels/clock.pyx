@@ -33,7 +33,8 @@ cdef int64_t set_timer_slack_ns(int64_t slack_ns) noexcept nogil:
     return rfx_timer_slack(slack_ns)
 
 
-# deadline(n + ticks) = deadline(n) + ticks * (step + rest / den), the fraction carried on. ticks <= PACE_CHUNK.
+# deadline(n + ticks) = deadline(n) + ticks * (step + rest / den), the fraction carried on. ticks * rest + den must fit an
+# int64; for one tick it always does.
 cdef void pace_advance(pace_t* pace, int64_t ticks) noexcept nogil:
     cdef int64_t part = pace.part + ticks * pace.rest
     pace.next_ns += ticks * pace.step_ns + part // pace.den
@@ -41,14 +42,15 @@ cdef void pace_advance(pace_t* pace, int64_t ticks) noexcept nogil:
 
 
 # Drops every tick whose successor is due too: afterwards next_ns is the last deadline <= now_ns, or what it was when
-# it lies ahead. Returns how many were dropped. Whole chunks are at most ceil(period) each, so they never go too far.
+# it lies ahead. Returns how many were dropped. Goes in chunks of periods counted one ns too long, so never too far,
+# and small enough for pace_advance.
 cdef int64_t pace_skip(pace_t* pace, int64_t now_ns) noexcept nogil:
-    cdef int64_t dropped = 0, ticks
+    cdef int64_t dropped = 0, ticks, chunk = (<int64_t> 0x7FFFFFFFFFFFFFFF - pace.den) // (pace.rest + 1)
     cdef pace_t ahead
     while now_ns - pace.next_ns >= pace.step_ns:
         ticks = (now_ns - pace.next_ns) // (pace.step_ns + 1)
-        if ticks > PACE_CHUNK:
-            ticks = PACE_CHUNK
+        if ticks > chunk:
+            ticks = chunk
         if ticks == 0:
             ahead = pace[0]
             pace_advance(&ahead, 1)

@@ -177,8 +177,11 @@ cdef class ControlLoop:
         self._begin()
         try:
             return ControlLoopHandle(self, self._execute)
+        except Exception:
+            self._end()     # no thread could be started
+            raise
         except BaseException:
-            self._end()
+            self.stop()     # Ctrl+C while it was starting: the thread ends by itself
             raise
 
     def stop(self):

@@ -79,9 +79,13 @@ def test_join_raises_what_the_callback_raised_each_time():
 
 
 def test_the_context_manager_raises_what_the_callback_raised():
-    with pytest.raises(ZeroDivisionError), ControlLoop(1000, lambda i, dt: 1 // 0).spawn() as handle:
-        while handle.is_running():
-            time.sleep(0.001)
+    def wait_for_the_end():
+        with ControlLoop(1000, lambda i, dt: 1 // 0).spawn() as handle:
+            while handle.is_running():
+                time.sleep(0.001)
+
+    with pytest.raises(ZeroDivisionError):
+        wait_for_the_end()
 
 
 def test_the_context_manager_does_not_hide_the_error_of_its_block():

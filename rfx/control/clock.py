@@ -15,8 +15,11 @@ class Clock(Protocol):
 
     ``now_ns`` never runs backwards. ``sleep_until_ns`` returns when ``now_ns() >= deadline_ns``, and blocks for as
     long as that takes: until the simulated time of a robot gets there, for example. What either raises ends the loop
-    and reaches the caller; :class:`StopControlLoop` ends it cleanly. A clock may also have ``work_ns() -> int``, by
-    which the time spent in the callback is measured: real time, where ``now_ns`` is simulated.
+    and reaches the caller; :class:`StopControlLoop` ends it cleanly. It may come back early and is asked again then,
+    which is when ``stop()`` takes effect: one that may block for long should do so every few milliseconds.
+
+    A clock may also have ``work_ns() -> int``, by which the time spent in the callback is measured: real time, where
+    ``now_ns`` is simulated.
     """
 
     def now_ns(self) -> int:

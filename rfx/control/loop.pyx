@@ -24,6 +24,8 @@ from rfx.kernels.clock cimport (
 POLICIES = ("skip", "catch_up")
 cdef double SPIN_S = 50e-6
 cdef int64_t SLICE_NS = 20_000_000      # longest sleep without a look at stop() and at signals
+cdef int64_t FUTILE_NS = 1_000_000      # a clock that stands still and comes back sooner did not wait,
+cdef int MOST_FUTILE = 100              # and so often in a row it never will
 cdef int64_t FOREVER = 0x7FFFFFFFFFFFFFFF
 cdef int64_t LONG_AGO = -(1 << 62)       # no clock shows an earlier time, nor a later one than its opposite
 
@@ -208,7 +210,7 @@ cdef class ControlLoop:
             lateness.h, work.h = c.lateness, c.work
         return ControlLoopStats(
             self._name, self._rate_hz, self._policy, iterations, overruns, missed,
-            average * 1e-9, longest * 1e-9, lateness, work, tuple(self._rights))
+            average / 1e9, longest / 1e9, lateness, work, tuple(self._rights))
 
     def __repr__(self):
         state = "running" if self.is_running() else "not running"
@@ -324,7 +326,7 @@ cdef class ControlLoop:
             if goes_on and self._wait(end):
                 before = start
                 start = self._now(end)
-                dt = 1e-9 * (start - before)
+                dt = (start - before) / 1e9
             else:
                 return 0
         return 0
@@ -345,19 +347,21 @@ cdef class ControlLoop:
     # Waits for the next deadline; whether a tick is to follow.
     cdef bint _wait(self, int64_t now_ns) except -1:
         cdef bint reached = False
-        cdef int64_t before
+        cdef int64_t before, asked_ns
+        cdef int futile = 0
         while not reached:
             if self._clock is None:
                 with nogil:
                     reached = self._wait_slice()
             elif now_ns < self._pace.next_ns:
+                before, asked_ns = now_ns, monotonic_ns()
                 self._clock.sleep_until_ns(self._pace.next_ns)
-                before = now_ns
                 now_ns = self._now(before)
-                if before == now_ns:
+                futile = futile + 1 if now_ns == before and monotonic_ns() - asked_ns < FUTILE_NS else 0
+                if futile == MOST_FUTILE:
                     raise ControlLoopError(
-                        f"expected clock.sleep_until_ns to wait until {self._pace.next_ns}, got back at {now_ns} "
-                        "without any progress")
+                        f"expected clock.sleep_until_ns to wait until {self._pace.next_ns}, but it came back "
+                        f"{futile} times at {now_ns} without waiting")
             else:
                 reached = True
             PyErr_CheckSignals()

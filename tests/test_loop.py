@@ -283,6 +283,16 @@ def test_a_clock_that_runs_backwards_is_an_error():
         run_control_loop(100, lambda i, dt: clock.__init__(5), clock=clock)
 
 
+@pytest.mark.parametrize("time", [2**61 + 1, -(2**61) - 1, 2**80])
+def test_a_clock_that_shows_a_time_out_of_range_is_an_error(time):
+    class Far(ManualClock):
+        def now_ns(self):
+            return time
+
+    with pytest.raises(ValueError, match="now_ns"):
+        run_control_loop(100, lambda i, dt: None, clock=Far())
+
+
 @pytest.mark.parametrize("time", [1.5, "now", None])
 def test_a_clock_that_shows_no_integer_is_an_error(time):
     class Odd(ManualClock):

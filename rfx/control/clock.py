@@ -4,6 +4,9 @@ import threading
 from typing import Protocol
 
 from rfx.arrays import integer, number
+from rfx.errors import ControlLoopError
+
+LONGEST_NS = 2**61  # 73 years; sums and differences of two times fit an int64
 
 
 class StopControlLoop(Exception):
@@ -29,6 +32,14 @@ class Clock(Protocol):
         """Wait for that time."""
 
 
+def checked_time(value: int, method: str, earliest_ns: int) -> int:
+    """Return what a clock showed, if it is a time and not before ``earliest_ns``."""
+    now = integer(value, f"the result of clock.{method}()", minimum=-LONGEST_NS, maximum=LONGEST_NS)
+    if now < earliest_ns:
+        raise ControlLoopError(f"expected clock.{method}() not to run backwards, got {now} after {earliest_ns}")
+    return now
+
+
 class ManualClock:
     """A clock that stands still until it is told to move: sleeping moves it to the deadline at once.
 
@@ -50,7 +61,7 @@ class ManualClock:
     """
 
     def __init__(self, start_ns: int = 0) -> None:
-        self._now = integer(start_ns, "start_ns", minimum=-(2**62), maximum=2**62)
+        self._now = integer(start_ns, "start_ns", minimum=-LONGEST_NS, maximum=LONGEST_NS)
         self._lock = threading.Lock()
 
     def now_ns(self) -> int:
@@ -59,7 +70,7 @@ class ManualClock:
 
     def sleep_until_ns(self, deadline_ns: int) -> None:
         """Show ``deadline_ns``, or stay where it is already past."""
-        deadline_ns = integer(deadline_ns, "deadline_ns", maximum=2**62)
+        deadline_ns = integer(deadline_ns, "deadline_ns", maximum=LONGEST_NS)
         with self._lock:
             self._now = max(self._now, deadline_ns)
 
@@ -69,7 +80,7 @@ class ManualClock:
 
     def advance_ns(self, ns: int) -> None:
         """Move on by ``ns`` >= 0."""
-        ns = integer(ns, "ns", minimum=0, maximum=2**62)
+        ns = integer(ns, "ns", minimum=0, maximum=LONGEST_NS)
         with self._lock:
             self._now += ns
 

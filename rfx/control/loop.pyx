@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from rfx.arrays import integer, number
-from rfx.control.clock import StopControlLoop
+from rfx.control.clock import StopControlLoop, checked_time
 from rfx.control.handle import ControlLoopHandle
 from rfx.control.realtime import RealtimeRights, check_wishes
 from rfx.control.stats import ControlLoopStats
@@ -17,17 +17,16 @@ from rfx.errors import ConfigError, ControlLoopError, DTypeError, InvalidStateEr
 
 from rfx.control.capsule cimport CompiledTick, tick_fn
 from rfx.control.histogram cimport Histogram
-from rfx.kernels.clock cimport (
-    hist_add, hist_t, monotonic_ns, pace_advance, pace_skip, pace_t, set_timer_slack_ns, sleep_until_ns,
-)
+from rfx.kernels.clock cimport hist_add, hist_t, pace_advance, pace_skip, pace_t
+from rfx.kernels.clock cimport monotonic_ns, set_timer_slack_ns, sleep_until_ns
 
 POLICIES = ("skip", "catch_up")
 cdef double SPIN_S = 50e-6
 cdef int64_t SLICE_NS = 20_000_000      # longest sleep without a look at stop() and at signals
-cdef int64_t FUTILE_NS = 1_000_000      # a clock that stands still and comes back sooner did not wait,
-cdef int MOST_FUTILE = 100              # and so often in a row it never will
+cdef int64_t FUTILE_NS = 1_000_000      # a clock that stands still and comes back sooner did not wait
+cdef int MOST_FUTILE = 100              # so often in a row that it never will
 cdef int64_t FOREVER = 0x7FFFFFFFFFFFFFFF
-cdef int64_t LONG_AGO = -(1 << 62)       # no clock shows an earlier time, nor a later one than its opposite
+cdef int64_t LONG_AGO = -(1 << 62)       # no clock shows an earlier time
 
 cdef struct counters_t:
     int64_t iterations
@@ -265,12 +264,13 @@ cdef class ControlLoop:
     # deadline and counts. Returns whether a tick is to follow.
     cdef bint _close_tick(self, int64_t start_ns, int64_t end_ns, int64_t work_ns) noexcept nogil:
         cdef int64_t lateness = start_ns - self._pace.next_ns, dropped
-        cdef bint overrun
+        cdef bint overrun, stop
         pace_advance(&self._pace, 1)
         overrun = end_ns > self._pace.next_ns
         with self._lock:
             count_tick(&self._counters, lateness, work_ns, overrun)
-        if not self._goes_on():
+            stop = self._stop
+        if stop or self._counters.iterations >= self._max_iterations:
             return False
         if overrun and self._skip:
             dropped = pace_skip(&self._pace, end_ns)
@@ -376,13 +376,6 @@ cdef class ControlLoop:
 
     cdef int64_t _work_now(self, int64_t earliest) except? -1:
         return checked_time(self._clock_work(), "work_ns", earliest)
-
-
-cdef int64_t checked_time(object value, str method, int64_t earliest) except? -1:
-    cdef int64_t now = integer(value, f"the result of clock.{method}()", minimum=LONG_AGO, maximum=-LONG_AGO)
-    if now < earliest:
-        raise ControlLoopError(f"expected clock.{method}() not to run backwards, got {now} after {earliest}")
-    return now
 
 
 def run_control_loop(rate_hz, callback, name=None, max_iterations=None, *, late_policy="skip", clock=None,

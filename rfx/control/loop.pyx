@@ -22,11 +22,11 @@ from rfx.kernels.clock cimport monotonic_ns, set_timer_slack_ns, sleep_until_ns
 
 POLICIES = ("skip", "catch_up")
 cdef double SPIN_S = 50e-6
-cdef int64_t SLICE_NS = 20_000_000      # longest sleep without a look at stop() and at signals
-cdef int64_t FUTILE_NS = 1_000_000      # a clock that stands still and comes back sooner did not wait
-cdef int MOST_FUTILE = 100              # so often in a row that it never will
-cdef int64_t FOREVER = 0x7FFFFFFFFFFFFFFF
-cdef int64_t LONG_AGO = -(1 << 62)       # no clock shows an earlier time
+# Longest sleep without a look at stop() and at signals: with the GIL to be taken for it, and without.
+cdef int64_t SLICE_NS = 20_000_000, COMPILED_SLICE_NS = 4_000_000
+# A clock that stands still and comes back sooner than this did not wait; so often in a row, and it never will.
+cdef int64_t FUTILE_NS = 1_000_000, MOST_FUTILE = 100
+cdef int64_t FOREVER = 0x7FFFFFFFFFFFFFFF, LONG_AGO = -(1 << 62)
 
 cdef struct counters_t:
     int64_t iterations
@@ -99,10 +99,9 @@ cdef class ControlLoop:
     cdef pace_t _pace
     cdef counters_t _counters
     cdef cython.pymutex _lock       # over _counters, _running, _stop
-    cdef bint _running, _stop
-    cdef bint _skip
+    cdef bint _running, _stop, _skip
     cdef double _rate_hz
-    cdef int64_t _max_iterations, _spin_ns, _start_ns
+    cdef int64_t _max_iterations, _spin_ns
     cdef object _callback, _clock, _clock_work, _wishes, _rights
     cdef CompiledTick _tick
     cdef str _name, _policy
@@ -212,8 +211,8 @@ cdef class ControlLoop:
             average / 1e9, longest / 1e9, lateness, work, tuple(self._rights))
 
     def __repr__(self):
-        state = "running" if self.is_running() else "not running"
-        return f"ControlLoop({self._rate_hz:g} Hz, name={self._name!r}, late_policy={self._policy!r}, {state})"
+        state = "" if self.is_running() else "not "
+        return f"ControlLoop({self._rate_hz:g} Hz, name={self._name!r}, late_policy={self._policy!r}, {state}running)"
 
     cdef int _begin(self) except -1:
         cdef bint running
@@ -264,25 +263,26 @@ cdef class ControlLoop:
     # deadline and counts. Returns whether a tick is to follow.
     cdef bint _close_tick(self, int64_t start_ns, int64_t end_ns, int64_t work_ns) noexcept nogil:
         cdef int64_t lateness = start_ns - self._pace.next_ns, dropped
+        cdef counters_t* counters = &self._counters
         cdef bint overrun, stop
         pace_advance(&self._pace, 1)
         overrun = end_ns > self._pace.next_ns
         with self._lock:
-            count_tick(&self._counters, lateness, work_ns, overrun)
+            count_tick(counters, lateness, work_ns, overrun)
             stop = self._stop
-        if stop or self._counters.iterations >= self._max_iterations:
+        if stop or counters.iterations >= self._max_iterations:
             return False
         if overrun and self._skip:
             dropped = pace_skip(&self._pace, end_ns)
             with self._lock:
-                self._counters.missed += dropped
+                counters.missed += dropped
         return True
 
     # Sleeps to the next deadline, or for one slice of the way. Returns whether the deadline is reached.
-    cdef bint _wait_slice(self) noexcept nogil:
+    cdef bint _wait_slice(self, int64_t slice_ns) noexcept nogil:
         cdef int64_t now = monotonic_ns(), deadline = self._pace.next_ns
-        if deadline - now > 2 * SLICE_NS:
-            sleep_until_ns(now + SLICE_NS, 0)
+        if deadline - now > 2 * slice_ns:
+            sleep_until_ns(now + slice_ns, 0)
             return False
         return sleep_until_ns(deadline, self._spin_ns) == 0
 
@@ -299,7 +299,7 @@ cdef class ControlLoop:
                 return
             reached = False
             while not reached:
-                reached = self._wait_slice()
+                reached = self._wait_slice(COMPILED_SLICE_NS)
                 if not self._goes_on():
                     return
             start = monotonic_ns()
@@ -352,7 +352,7 @@ cdef class ControlLoop:
         while not reached:
             if self._clock is None:
                 with nogil:
-                    reached = self._wait_slice()
+                    reached = self._wait_slice(SLICE_NS)
             elif now_ns < self._pace.next_ns:
                 before, asked_ns = now_ns, monotonic_ns()
                 self._clock.sleep_until_ns(self._pace.next_ns)

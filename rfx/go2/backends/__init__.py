@@ -1,0 +1,1 @@
+"""The door to DDS: the only folder that knows cyclonedds."""

@@ -1,0 +1,1 @@
+"""XCDR1 from and to C structs, C level only: see cdr.pxd."""

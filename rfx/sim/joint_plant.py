@@ -1,11 +1,14 @@
 """The stand-in for machines without MuJoCo: twelve joints, each alone, on a trunk that is bolted to the air."""
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfx.errors import InvalidStateError
+from rfx import arrays
+from rfx.errors import InvalidStateError, InvalidValueError
 from rfx.robots import GO2
 from rfx.sim.core import step_joints
 from rfx.sim.kinematics import link_poses
@@ -115,6 +118,31 @@ class JointSpacePlant:
         checked_push(force, duration)
         raise InvalidStateError("the joint-space stand-in has a fixed base and cannot be pushed; use make_plant('mujoco')")
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how it goes on; copies."""
+        with self._lock:
+            self._check_open()
+            return {"joints": self._joints.copy(), "steps": self._steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave, to the byte.
+
+        Raises InvalidValueError for a state with missing entries or not finite, ShapeError for a wrong shape; then
+        nothing is changed.
+        """
+        missing = {"joints", "steps"} - set(state)
+        if missing:
+            raise InvalidValueError(f"expected a state with joints and steps; {sorted(missing)} missing")
+        joints = arrays.finite(arrays.floats(state["joints"], "joints", (4, N_MOTORS), np.float64), "joints")
+        steps = arrays.integer(state["steps"], "steps", minimum=0)
+        with self._lock:
+            self._check_open()
+            self._joints[:] = joints
+            self._steps = steps
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.state_dict(),)
+
     def render(self, width: int = 480, height: int = 360, camera: str | Camera = "corner") -> NDArray[np.uint8]:
         """Draw the robot with a level trunk in the air; shape (height, width, 3), uint8."""
         state = self.state
@@ -137,3 +165,9 @@ class JointSpacePlant:
 
     def __repr__(self) -> str:
         return "JointSpacePlant(closed)" if self._closed else f"JointSpacePlant(time={self._steps * TIMESTEP:.3f})"
+
+
+def _rebuild(state: dict[str, Any]) -> JointSpacePlant:
+    plant = JointSpacePlant()
+    plant.load_state_dict(state)
+    return plant

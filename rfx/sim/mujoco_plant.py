@@ -1,13 +1,16 @@
 """The Go2 in MuJoCo: a free trunk on a floor, twelve motors whose law MuJoCo itself evaluates at every step."""
 
 import importlib
+import math
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfx.errors import InvalidStateError, MissingDependencyError
+from rfx import arrays
+from rfx.errors import InvalidStateError, InvalidValueError, MissingDependencyError
 from rfx.sim.go2_model import JOINTS, LINKS, model_xml
 from rfx.sim.plant import (
     N_MOTORS, STANDING_HEIGHT, TIMESTEP, Array, JointCommand, PlantState, Pose, checked_push, checked_steps, joint_pose,
@@ -15,6 +18,7 @@ from rfx.sim.plant import (
 from rfx.sim.render import Camera, draw
 
 SETTLE_STEPS = 500
+SIGNS = np.array([1.0, -1.0, -1.0])  # MuJoCo adds the terms of its bias, the law takes them off
 CHUNK = 250  # steps between two looks at signals, so that Ctrl+C gets through a long step
 
 
@@ -52,6 +56,7 @@ class MujocoPlant:
         self._lock = threading.Lock()
         self._model = model = mujoco.MjModel.from_xml_string(model_xml())
         self._data = mujoco.MjData(model)
+        self._full = int(mujoco.mjtState.mjSTATE_INTEGRATION)
         self._trunk = model.body("trunk").id
         self._bodies = np.array([model.body(link).id for link in LINKS])
         # Names, never indices: where each motor's joint lies in qpos and qvel, and its actuator.
@@ -61,6 +66,8 @@ class MujocoPlant:
         self._touch = np.array([int(model.sensor(f"{leg}_force").adr[0]) for leg in ("FR", "FL", "RR", "RL")])
         self._accelerometer = int(model.sensor("accelerometer").adr[0])
         self._law = np.zeros((N_MOTORS, 3))
+        self._bias = np.zeros((N_MOTORS, 3))
+        self._total_mass = float(model.body_mass.sum())
         self._steps = 0
         self._push_steps = 0
         self._resting: Array | None = None
@@ -70,7 +77,7 @@ class MujocoPlant:
     @property
     def total_mass(self) -> float:
         """Mass of the robot in kg."""
-        return float(self._model.body_mass.sum())
+        return self._total_mass
 
     @property
     def model(self) -> Any:
@@ -114,7 +121,8 @@ class MujocoPlant:
             self._place(joints, STANDING_HEIGHT)
             if pose == "lie":
                 self._data.qpos[:] = self._resting
-            self._write_law(np.zeros((N_MOTORS, 3)))
+            self._law[:] = 0.0
+            self._write_law(self._law)
             self._mujoco.mj_forward(self._model, self._data)
             return self._snapshot()
 
@@ -136,7 +144,7 @@ class MujocoPlant:
         return resting
 
     def _write_law(self, law: Array) -> None:
-        self._model.actuator_biasprm[self._motor, :3] = law * (1.0, -1.0, -1.0)
+        self._model.actuator_biasprm[self._motor, :3] = np.multiply(law, SIGNS, out=self._bias)
 
     def step(self, command: JointCommand, n: int = 1) -> PlantState:
         """Advance by ``n`` steps of 2 ms under one command and return the state.
@@ -162,7 +170,7 @@ class MujocoPlant:
                     self._push_steps -= now
                     if not self._push_steps:
                         self._data.xfrc_applied[self._trunk] = 0.0
-            if not np.isfinite(self._data.qvel).all():
+            if not math.isfinite(self._data.qvel.dot(self._data.qvel)):
                 raise InvalidStateError("the simulated state is no longer finite; call reset()")
             return self._snapshot()
 
@@ -176,6 +184,40 @@ class MujocoPlant:
             self._check_open()
             self._data.xfrc_applied[self._trunk, :3] = vector
             self._push_steps = max(1, steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how it goes on: the physics, the last command, the push under way; copies."""
+        with self._lock:
+            self._check_open()
+            physics = np.empty(self._mujoco.mj_stateSize(self._model, self._full))
+            self._mujoco.mj_getState(self._model, self._data, physics, self._full)
+            return {"physics": physics, "law": self._law.copy(), "steps": self._steps, "push_steps": self._push_steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave, to the byte; with another version of MuJoCo only nearly.
+
+        Raises InvalidValueError for a state with missing entries or not finite, ShapeError for one of another model;
+        then nothing is changed.
+        """
+        missing = {"physics", "law", "steps", "push_steps"} - set(state)
+        if missing:
+            raise InvalidValueError(f"expected a state with physics, law, steps and push_steps; {sorted(missing)} missing")
+        with self._lock:
+            self._check_open()
+            size = self._mujoco.mj_stateSize(self._model, self._full)
+            physics = arrays.finite(arrays.floats(state["physics"], "physics", (size,), np.float64), "physics")
+            law = arrays.finite(arrays.floats(state["law"], "law", (N_MOTORS, 3), np.float64), "law")
+            steps = arrays.integer(state["steps"], "steps", minimum=0)
+            push_steps = arrays.integer(state["push_steps"], "push_steps", minimum=0)
+            self._steps, self._push_steps, self._law[:] = steps, push_steps, law
+            self._write_law(self._law)
+            self._mujoco.mj_resetData(self._model, self._data)
+            self._mujoco.mj_setState(self._model, self._data, physics, self._full)
+            self._mujoco.mj_forward(self._model, self._data)
+            self._mujoco.mj_setState(self._model, self._data, physics, self._full)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.state_dict(),)
 
     def render(self, width: int = 480, height: int = 360, camera: str | Camera = "corner") -> NDArray[np.uint8]:
         """Draw the robot in software; shape (height, width, 3), uint8. No OpenGL is needed."""
@@ -204,6 +246,12 @@ class MujocoPlant:
 
     def __repr__(self) -> str:
         return "MujocoPlant(closed)" if self._closed else f"MujocoPlant(time={self._steps * TIMESTEP:.3f})"
+
+
+def _rebuild(state: dict[str, Any]) -> MujocoPlant:
+    plant = MujocoPlant()
+    plant.load_state_dict(state)
+    return plant
 
 
 def _into_body(quaternion: Array, vector: Array) -> Array:

@@ -113,7 +113,8 @@ class PlantState:
     q, dq : ndarray, shape (12,)
         Joint positions (rad) and velocities (rad/s).
     ddq, tau_est : ndarray, shape (12,)
-        Joint accelerations (rad/s^2) and motor torques after clipping (Nm) over the last physics step.
+        Joint accelerations (rad/s^2) and motor torques after clipping (Nm), as they were evaluated at the start of the
+        last physics step.
     quaternion : ndarray, shape (4,)
         wxyz, world from body.
     gyroscope : ndarray, shape (3,)

@@ -45,7 +45,7 @@ class Camera:
 
     azimuth: float = -40.0
     elevation: float = 18.0
-    distance: float = 1.35
+    distance: float = 1.2
     field_of_view: float = 40.0
 
     def __post_init__(self) -> None:

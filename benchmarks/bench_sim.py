@@ -1,4 +1,4 @@
-"""Real-time factor of each plant at 500 Hz, one call a step, and of MuJoCo driven the usual way: PD in numpy, then mj_step.
+"""Real-time factor of each plant at 500 Hz, and of MuJoCo driven the usual way: PD in numpy, then mj_step.
 
 Run ``pytest benchmarks/bench_sim.py --benchmark-enable``; the column to read is extra_info["real_time_factor"].
 """

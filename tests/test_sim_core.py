@@ -125,7 +125,9 @@ def sphere(x, y, z, r):
 
 
 def test_a_ray_meets_the_nearer_sphere_and_sees_its_normal():
-    distance, index, normal = cast_rays([sphere(5, 0, 0, 1), sphere(9, 0, 0, 1)], [0.0, 0, 0], [[1.0, 0, 0], [0, 1.0, 0]])
+    distance, index, normal = cast_rays(
+        [sphere(5, 0, 0, 1), sphere(9, 0, 0, 1)], [0.0, 0, 0], [[1.0, 0, 0], [0, 1.0, 0]]
+    )
     assert distance.tolist() == [4.0, np.inf]
     assert index.tolist() == [0, -1]
     assert normal.tolist() == [[-1, 0, 0], [0, 0, 0]]

@@ -10,7 +10,9 @@ from rfx.kernels.raycast cimport SHAPE_SIZE, raycast
 _ROWS = ("q", "dq", "tau", "kp", "kd")
 
 
-def motor_law(const double[:, ::1] command not None, const unsigned char[::1] enabled not None, double[:, ::1] out not None):
+def motor_law(
+    const double[:, ::1] command not None, const unsigned char[::1] enabled not None, double[:, ::1] out not None
+):
     """Turn a motor command into the three numbers of each motor's law; see rfx.kernels.motor.
 
     Parameters
@@ -44,7 +46,8 @@ def motor_law(const double[:, ::1] command not None, const unsigned char[::1] en
 
 
 def step_joints(
-    double[:, ::1] state not None, const double[:, ::1] law not None, const double[:, ::1] plant not None, double h, Py_ssize_t steps
+    double[:, ::1] state not None, const double[:, ::1] law not None, const double[:, ::1] plant not None,
+    double h, Py_ssize_t steps,
 ):
     """Step joints that have inertia, friction and limits, each alone, ``steps`` times by ``h`` seconds.
 
@@ -64,7 +67,7 @@ def step_joints(
     InvalidValueError
         h is not above 0, or an inertia is not.
     """
-    cdef Py_ssize_t n = state.shape[1], i
+    cdef Py_ssize_t n = state.shape[1], i, _
     if state.shape[0] != 4 or law.shape[0] != n or law.shape[1] != 3 or plant.shape[0] != n or plant.shape[1] != 6:
         raise ShapeError(f"expected state (4, N), law (N, 3) and plant (N, 6) with one N, got N = {n}")
     if not h > 0.0:
@@ -75,7 +78,7 @@ def step_joints(
     if n == 0:
         return
     with nogil:
-        for i in range(steps):
+        for _ in range(steps):
             joint_step(&state[0, 0], &state[1, 0], &state[2, 0], &state[3, 0], &law[0, 0], &plant[0, 0], h, n)
 
 

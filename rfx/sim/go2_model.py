@@ -2,15 +2,15 @@
 
 The figures are facts that these public documents agree on, read in 2026:
 
-- Unitree's robot description ``go2_description.urdf`` (unitree_ros): joint places and axes, link lengths, limits, masses,
-  centres of mass and inertias of trunk, hip and thigh, sizes of the collision boxes, cylinders and balls.
-- The ``go2.xml`` of MuJoCo Menagerie and of unitree_mujoco: the same, and for the lower leg with its foot 0.241352 kg and
-  a torque limit of 45.43 Nm (the description has 0.194 kg and 35.55 Nm), armature 0.01 kg m^2, friction loss 0.2 Nm,
-  foot friction 0.8. Total mass 15.206 kg.
+- Unitree's robot description ``go2_description.urdf`` (unitree_ros): joint places and axes, link lengths, limits,
+  masses, centres of mass and inertias of trunk, hip and thigh, sizes of the collision boxes, cylinders and balls.
+- The ``go2.xml`` of MuJoCo Menagerie and of unitree_mujoco: the same, and for the lower leg with its foot 0.241352 kg
+  and a torque limit of 45.43 Nm (the description has 0.194 kg and 35.55 Nm), armature 0.01 kg m^2, friction loss
+  0.2 Nm, foot friction 0.8; joint damping 0.1 Nm s in unitree_mujoco (2 in Menagerie). Total mass 15.206 kg.
 
 Inertia products below two per cent of the moments are left out, which makes the model exactly symmetric left to right.
-The shapes marked as shell are ours, drawn after photographs, and touch nothing. Everything that touches, touches the floor
-only: legs and trunk pass through each other.
+The ball under the chin sits 4 cm higher than in those documents, so that the robot lies level. The shapes that touch
+nothing are ours and only for the eye. What touches, touches the floor only: legs and trunk pass through each other.
 """
 
 import math
@@ -39,7 +39,7 @@ LENS = (0.10, 0.28, 0.42)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One primitive fixed to a link: place and turn about y in the link's frame, size in MuJoCo's convention (half lengths)."""
+    """One primitive fixed to a link: its place and turn in the frame of the link, its size in half lengths."""
 
     link: str
     kind: str
@@ -163,7 +163,9 @@ def _inside(link: str) -> list[str]:
     ]
     if link.endswith("calf"):
         foot = f"{FOOT_X} 0 {-CALF_LENGTH}"
-        lines.append(f'<site name="{link[:2]}_touch" type="sphere" size="{FOOT_RADIUS + 0.005}" pos="{foot}" group="5"/>')
+        lines.append(
+            f'<site name="{link[:2]}_touch" type="sphere" size="{FOOT_RADIUS + 0.005}" pos="{foot}" group="5"/>'
+        )
     return lines
 
 
@@ -197,7 +199,7 @@ def model_xml() -> str:
         '<geom contype="0" conaffinity="0" group="1" mass="0"/>',
         '<default class="shell"><geom/></default>',
         '<default class="body"><geom contype="1" friction="0.6" condim="3" group="0"/></default>',
-        '<default class="foot"><geom contype="1" friction="0.8 0.02 0.01" condim="3" priority="1" group="0"/></default>',
+        '<default class="foot"><geom contype="1" friction="0.8" condim="3" priority="1" group="0"/></default>',
         "</default>",
         "<worldbody>",
         '<light pos="1 -1 3" dir="-0.3 0.3 -1" diffuse="0.8 0.8 0.8"/>',

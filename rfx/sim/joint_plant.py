@@ -11,14 +11,21 @@ from rfx import arrays
 from rfx.errors import InvalidStateError, InvalidValueError
 from rfx.robots import GO2
 from rfx.sim.core import step_joints
-from rfx.sim.kinematics import link_poses
+from rfx.sim.kinematics import link_poses, standing_height
 from rfx.sim.plant import (
-    N_MOTORS, STANDING_HEIGHT, TIMESTEP, JointCommand, PlantState, Pose, checked_push, checked_steps, joint_pose,
-)  # fmt: skip
+    N_MOTORS,
+    TIMESTEP,
+    JointCommand,
+    PlantState,
+    Pose,
+    checked_push,
+    checked_steps,
+    joint_pose,
+)
 from rfx.sim.render import Camera, draw
 
 # Inertia that each motor feels with the leg half bent and the trunk fixed, armature included (kg m^2).
-INERTIA = (0.06, 0.05, 0.017)
+INERTIA = (0.036, 0.032, 0.0163)
 VISCOUS, COULOMB = 0.1, 0.2
 GRAVITY = 9.81
 CHUNK = 5000
@@ -54,6 +61,7 @@ class JointSpacePlant:
         ).astype(np.float64)
         self._law = np.zeros((N_MOTORS, 3))
         self._joints = np.zeros((4, N_MOTORS))
+        self._height = standing_height(joint_pose("stand"))
         self._steps = 0
         self._closed = False
         self.reset()
@@ -76,7 +84,7 @@ class JointSpacePlant:
             quaternion=np.array([1.0, 0.0, 0.0, 0.0]),
             gyroscope=np.zeros(3),
             accelerometer=np.array([0.0, 0.0, GRAVITY]),
-            position=np.array([0.0, 0.0, STANDING_HEIGHT]),
+            position=np.array([0.0, 0.0, self._height]),
             velocity=np.zeros(3),
             velocity_body=np.zeros(3),
             foot_force=np.zeros(4),
@@ -116,7 +124,7 @@ class JointSpacePlant:
     def push(self, force: ArrayLike, duration: float) -> None:
         """Raise InvalidStateError: a fixed base cannot be pushed."""
         checked_push(force, duration)
-        raise InvalidStateError("the joint-space stand-in has a fixed base and cannot be pushed; use make_plant('mujoco')")
+        raise InvalidStateError("the joint-space stand-in has a fixed base and cannot be pushed; use MujocoPlant")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how it goes on; copies."""
@@ -146,7 +154,7 @@ class JointSpacePlant:
     def render(self, width: int = 480, height: int = 360, camera: str | Camera = "corner") -> NDArray[np.uint8]:
         """Draw the robot with a level trunk in the air; shape (height, width, 3), uint8."""
         state = self.state
-        return draw(*link_poses(state.q, STANDING_HEIGHT), width, height, camera)
+        return draw(*link_poses(state.q, self._height), width, height, camera)
 
     def close(self) -> None:
         """Every later call raises InvalidStateError. Closing twice does nothing."""

@@ -12,12 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.errors import InvalidStateError, InvalidValueError, MissingDependencyError
 from rfx.sim.go2_model import JOINTS, LINKS, model_xml
+from rfx.sim.kinematics import standing_height
 from rfx.sim.plant import (
-    N_MOTORS, STANDING_HEIGHT, TIMESTEP, Array, JointCommand, PlantState, Pose, checked_push, checked_steps, joint_pose,
-)  # fmt: skip
+    N_MOTORS,
+    TIMESTEP,
+    Array,
+    JointCommand,
+    PlantState,
+    Pose,
+    checked_push,
+    checked_steps,
+    joint_pose,
+)
 from rfx.sim.render import Camera, draw
 
 SETTLE_STEPS = 500
+CLEARANCE = 0.01  # how far above the floor the feet of the standing pose start (m)
 SIGNS = np.array([1.0, -1.0, -1.0])  # MuJoCo adds the terms of its bias, the law takes them off
 CHUNK = 250  # steps between two looks at signals, so that Ctrl+C gets through a long step
 
@@ -51,7 +61,7 @@ class MujocoPlant:
     def __init__(self) -> None:
         self._mujoco = mujoco = load_mujoco()
         self.description = (
-            f"MuJoCo {mujoco.__version__} physics of a Go2 built from boxes, cylinders and balls, free to fall, on a flat floor"
+            f"MuJoCo {mujoco.__version__} physics of a Go2 made of primitives, free to fall, on a flat floor"
         )
         self._lock = threading.Lock()
         self._model = model = mujoco.MjModel.from_xml_string(model_xml())
@@ -118,7 +128,7 @@ class MujocoPlant:
             self._check_open()
             if pose == "lie" and self._resting is None:
                 self._resting = self._settle(joints)
-            self._place(joints, STANDING_HEIGHT)
+            self._place(joints, standing_height(joints) + CLEARANCE)
             if pose == "lie":
                 self._data.qpos[:] = self._resting
             self._law[:] = 0.0
@@ -175,7 +185,7 @@ class MujocoPlant:
             return self._snapshot()
 
     def push(self, force: ArrayLike, duration: float) -> None:
-        """Push the trunk at its centre of mass with ``force`` (N, world frame) for the next ``duration`` simulated seconds.
+        """Push the trunk at its centre of mass with ``force`` (N, world frame) for ``duration`` simulated seconds.
 
         A push while another is under way replaces it. Durations are rounded to 2 ms, at least one step.
         """
@@ -201,7 +211,9 @@ class MujocoPlant:
         """
         missing = {"physics", "law", "steps", "push_steps"} - set(state)
         if missing:
-            raise InvalidValueError(f"expected a state with physics, law, steps and push_steps; {sorted(missing)} missing")
+            raise InvalidValueError(
+                f"expected physics, law, steps and push_steps in the state; {sorted(missing)} missing"
+            )
         with self._lock:
             self._check_open()
             size = self._mujoco.mj_stateSize(self._model, self._full)
@@ -255,7 +267,7 @@ def _rebuild(state: dict[str, Any]) -> MujocoPlant:
 
 
 def _into_body(quaternion: Array, vector: Array) -> Array:
-    """Turn a world vector into the body frame: v - 2 w (u x v) + 2 u x (u x v), in plain floats (it is called at 500 Hz)."""
+    """Turn a world vector into the body frame, v - 2 w (u x v) + 2 u x (u x v), in plain floats: it runs at 500 Hz."""
     w, x, y, z = quaternion.tolist()
     a, b, c = vector.tolist()
     tx, ty, tz = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)

@@ -1,4 +1,4 @@
-"""What a simulated robot takes and gives, whatever computes it: :class:`JointCommand`, :class:`PlantState`, :class:`Plant`.
+"""What a simulated robot takes and gives: :class:`JointCommand`, :class:`PlantState`, :class:`Plant`.
 
 All joint arrays are in Unitree's motor order: FR, FL, RR, RL, and in each leg hip, thigh, calf.
 """
@@ -22,7 +22,6 @@ TIMESTEP = 0.002
 MOST_STEPS = 1_000_000
 NO_POSITION = 2.146e9
 NO_VELOCITY = 16000.0
-STANDING_HEIGHT = 0.33
 
 
 class JointCommand:
@@ -77,7 +76,7 @@ class JointCommand:
         return cls(kd=kd)
 
     def write_law(self, out: Array) -> None:
-        """Write offset, kp and kd of each motor into ``out`` of shape (12, 3); raises InvalidValueError for NaN and kin."""
+        """Write offset, kp and kd of each motor into ``out`` of shape (12, 3); raises InvalidValueError."""
         motor_law(self._block, self.enabled.view(np.uint8), out)
 
     def __eq__(self, other: object) -> bool:
@@ -120,7 +119,8 @@ class PlantState:
     gyroscope : ndarray, shape (3,)
         Angular velocity in the body frame (rad/s).
     accelerometer : ndarray, shape (3,)
-        Specific force in the body frame (m/s^2) over the last physics step: +9.81 along z when level and at rest, 0 in free fall.
+        Specific force in the body frame (m/s^2) over the last physics step: +9.81 along z when level and at rest, 0 in
+        free fall.
     position : ndarray, shape (3,)
         Of the trunk, in the world (m).
     velocity, velocity_body : ndarray, shape (3,)

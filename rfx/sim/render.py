@@ -24,7 +24,12 @@ SKY_LOW, SKY_HIGH = np.array([0.80, 0.84, 0.88]), np.array([0.45, 0.58, 0.75])
 TILES = np.array([[0.42, 0.45, 0.49], [0.52, 0.55, 0.59]])
 TILE = 0.25
 # Where in a pixel the rays go, and how far the lamp is moved for each: together they smooth edges and shadows.
-SAMPLES = ((0.125, 0.625, 0.06, 0.02), (0.375, 0.125, -0.02, 0.06), (0.625, 0.875, -0.06, -0.02), (0.875, 0.375, 0.02, -0.06))
+SAMPLES = (
+    (0.125, 0.625, 0.06, 0.02),
+    (0.375, 0.125, -0.02, 0.06),
+    (0.625, 0.875, -0.06, -0.02),
+    (0.875, 0.375, 0.02, -0.06),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,9 @@ CAMERAS = {
 }
 
 
-def draw(positions: Array, rotations: Array, width: int, height: int, camera: str | Camera = "corner") -> NDArray[np.uint8]:
+def draw(
+    positions: Array, rotations: Array, width: int, height: int, camera: str | Camera = "corner"
+) -> NDArray[np.uint8]:
     """Draw the Go2 with its links where they are said to be.
 
     Parameters
@@ -126,7 +133,7 @@ def world_shapes(positions: Array, rotations: Array) -> Array:
 
 
 def _rays(view: Camera, target: Array, width: int, height: int, right: float, down: float) -> tuple[Array, Array]:
-    """Where the camera stands, and one unit ray for each pixel by rows, through the point (right, down) of the pixel."""
+    """Where the camera stands, and a unit ray for each pixel by rows, through the point (right, down) of the pixel."""
     turn, lift = math.radians(view.azimuth), math.radians(view.elevation)
     back = np.array([math.cos(lift) * math.cos(turn), math.cos(lift) * math.sin(turn), math.sin(lift)])
     side = np.array([-math.sin(turn), math.cos(turn), 0.0])

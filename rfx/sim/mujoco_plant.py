@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
 from rfx.errors import InvalidStateError, InvalidValueError, MissingDependencyError
-from rfx.sim.go2_model import JOINTS, LINKS, model_xml
+from rfx.sim.go2_model import JOINTS, LEGS, LINKS, model_xml
 from rfx.sim.kinematics import standing_height
 from rfx.sim.plant import (
     N_MOTORS,
@@ -70,13 +70,13 @@ class MujocoPlant:
         self._trunk = model.body("trunk").id
         self._bodies = np.array([model.body(link).id for link in LINKS])
         # Names, never indices: where each motor's joint lies in qpos and qvel, and its actuator.
-        self._qpos = np.array([int(model.joint(name).qposadr[0]) for name in JOINTS])
-        self._qvel = np.array([int(model.joint(name).dofadr[0]) for name in JOINTS])
-        self._motor = np.array([model.actuator(name).id for name in JOINTS])
-        self._touch = np.array([int(model.sensor(f"{leg}_force").adr[0]) for leg in ("FR", "FL", "RR", "RL")])
+        self._qpos = _run([int(model.joint(name).qposadr[0]) for name in JOINTS])
+        self._qvel = _run([int(model.joint(name).dofadr[0]) for name in JOINTS])
+        self._motor = _run([model.actuator(name).id for name in JOINTS])
+        self._touch = _run([int(model.sensor(f"{leg}_force").adr[0]) for leg in LEGS])
+        self._bias = model.actuator_biasprm[self._motor, :3]  # a view: what is written here is the law of the motors
         self._accelerometer = int(model.sensor("accelerometer").adr[0])
         self._law = np.zeros((N_MOTORS, 3))
-        self._bias = np.zeros((N_MOTORS, 3))
         self._total_mass = float(model.body_mass.sum())
         self._steps = 0
         self._push_steps = 0
@@ -110,8 +110,8 @@ class MujocoPlant:
             steps=self._steps,
             q=qpos[self._qpos],
             dq=qvel[self._qvel],
-            ddq=d.qacc[self._qvel],
-            tau_est=d.actuator_force[self._motor],
+            ddq=d.qacc[self._qvel].copy(),
+            tau_est=d.actuator_force[self._motor].copy(),
             quaternion=qpos[3:7],
             gyroscope=qvel[3:6],
             accelerometer=sensors[at : at + 3],
@@ -154,7 +154,7 @@ class MujocoPlant:
         return resting
 
     def _write_law(self, law: Array) -> None:
-        self._model.actuator_biasprm[self._motor, :3] = np.multiply(law, SIGNS, out=self._bias)
+        np.multiply(law, SIGNS, out=self._bias)
 
     def step(self, command: JointCommand, n: int = 1) -> PlantState:
         """Advance by ``n`` steps of 2 ms under one command and return the state.
@@ -244,7 +244,7 @@ class MujocoPlant:
         """Let go of the model; every later call raises InvalidStateError. Closing twice does nothing."""
         with self._lock:
             self._closed = True
-            self._data = self._model = None
+            self._data = self._model = self._bias = None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -258,6 +258,13 @@ class MujocoPlant:
 
     def __repr__(self) -> str:
         return "MujocoPlant(closed)" if self._closed else f"MujocoPlant(time={self._steps * TIMESTEP:.3f})"
+
+
+def _run(indices: list[int]) -> slice:
+    """The slice that takes these indices in this order; the model is written so that there is one."""
+    if indices != list(range(indices[0], indices[0] + len(indices))):
+        raise InvalidStateError(f"expected the joints of the model in motor order, got places {indices}")
+    return slice(indices[0], indices[0] + len(indices))
 
 
 def _rebuild(state: dict[str, Any]) -> MujocoPlant:

@@ -6,9 +6,8 @@ Run ``pytest benchmarks/bench_sim.py --benchmark-enable``; the column to read is
 import numpy as np
 import pytest
 
-from rfx.robots import GO2
 from rfx.sim import JointCommand, make_plant
-from rfx.sim.go2_model import model_xml
+from rfx.sim.go2_model import JOINTS, TORQUE_LIMIT, model_xml
 
 STAND = np.array([-0.1, 0.8, -1.6, 0.1, 0.8, -1.6] * 2)
 KP, KD = 60.0, 5.0
@@ -23,11 +22,11 @@ class UsualLoop:
         text = model_xml().replace('gainprm="0" biastype="affine" biasprm="0 0 0"', 'gainprm="1"')
         self.model = self.mujoco.MjModel.from_xml_string(text)
         self.data = self.mujoco.MjData(self.model)
-        self.limit = np.array(GO2.torque_limit)
+        self.limit = TORQUE_LIMIT
         self.data.qpos[:] = [0, 0, 0.33, 1, 0, 0, 0, *STAND]
 
     def run(self):
-        data, joints = self.data, [self.model.joint(name) for name in GO2.joint_names]
+        data, joints = self.data, [self.model.joint(name) for name in JOINTS]
         at = np.array([j.qposadr[0] for j in joints])
         dof = np.array([j.dofadr[0] for j in joints])
         for _ in range(STEPS):

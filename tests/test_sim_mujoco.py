@@ -5,10 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rfx.errors import InvalidStateError
-from rfx.robots import GO2
 from rfx.sim import JointCommand, make_plant
 from rfx.sim.core import cast_rays
-from rfx.sim.go2_model import JOINTS, LINKS, SHAPES, inertial
+from rfx.sim.go2_model import JOINTS, LINKS, LOWER, SHAPES, TORQUE_LIMIT, UPPER, inertial
 from rfx.sim.joint_plant import INERTIA
 from rfx.sim.kinematics import foot_positions, link_poses, standing_height
 from rfx.sim.render import world_shapes
@@ -78,7 +77,7 @@ def test_the_robot_weighs_what_a_go2_weighs(plant):
 
 
 def test_joints_and_motors_carry_the_names_and_limits_of_the_robot(plant):
-    for name, low, high, most in zip(GO2.joint_names, GO2.lower, GO2.upper, GO2.torque_limit, strict=True):
+    for name, low, high, most in zip(JOINTS, LOWER, UPPER, TORQUE_LIMIT, strict=True):
         assert plant.model.joint(name).range == pytest.approx([low, high])
         assert plant.model.actuator(name).forcerange == pytest.approx([-most, most])
 
@@ -117,7 +116,7 @@ def test_standing_up_leaves_the_motors_most_of_their_torque(plant):
     for i in range(1, 201):
         s = i / 200
         command.q[:] = start + (STAND - start) * s**3 * (10 - 15 * s + 6 * s * s)
-        worst = max(worst, float(np.max(np.abs(plant.step(command, 5).tau_est) / GO2.torque_limit)))
+        worst = max(worst, float(np.max(np.abs(plant.step(command, 5).tau_est) / TORQUE_LIMIT)))
     assert worst < 0.5
 
 
@@ -201,7 +200,7 @@ def test_the_torque_is_the_law_at_the_state_before_the_step(standing):
     command = JointCommand(q=STAND + 0.1, dq=0.5, tau=1.0, kp=80, kd=2)
     torque = standing.step(command).tau_est
     law = 1.0 + 80 * (STAND + 0.1 - before.q) + 2 * (0.5 - before.dq)
-    assert torque == pytest.approx(np.clip(law, -np.array(GO2.torque_limit), GO2.torque_limit), abs=1e-9)
+    assert torque == pytest.approx(np.clip(law, -TORQUE_LIMIT, TORQUE_LIMIT), abs=1e-9)
 
 
 @pytest.mark.parametrize("force", [(0, 80, 0), (0, -80, 0), (80, 0, 0), (-80, 0, 0), (55, 55, 0)], ids=str)
@@ -291,7 +290,7 @@ def test_our_kinematics_are_those_of_the_model(plant):
     rng = np.random.default_rng(0)
     data = mujoco.MjData(plant.model)
     for _ in range(20):
-        q = rng.uniform(GO2.lower, GO2.upper)
+        q = rng.uniform(LOWER, UPPER)
         data.qpos[:7] = 0, 0, 0.4, 1, 0, 0, 0
         for name, value in zip(JOINTS, q, strict=True):
             data.joint(name).qpos[0] = value

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, MissingDependencyError, ShapeError
-from rfx.robots import GO2
 from rfx.sim import Camera, JointCommand, JointSpacePlant, Plant, make_plant
+from rfx.sim.go2_model import JOINTS, LOWER, STAND_POSE, TORQUE_LIMIT, UPPER
 
 PLANTS = ["joint", "mujoco"]
 
@@ -89,13 +89,13 @@ def test_each_motor_moves_the_joint_of_its_name(plant, motor):
     target[motor] += 0.1
     moved = plant.step(JointCommand(q=target, kp=60, kd=2), 15).q - plant.reset("stand").q
     assert np.argmax(np.abs(moved)) == motor
-    assert moved[motor] > 0.01, GO2.joint_names[motor]
+    assert moved[motor] > 0.01, JOINTS[motor]
 
 
 def test_torques_are_clipped(plant):
     plant.reset("stand")
     torque = plant.step(JointCommand(tau=[1000.0, -1000.0] * 6)).tau_est
-    assert torque == pytest.approx(np.array([1, -1] * 6) * GO2.torque_limit)
+    assert torque == pytest.approx(np.array([1, -1] * 6) * TORQUE_LIMIT)
 
 
 def test_a_disabled_motor_gives_no_torque(plant):
@@ -114,8 +114,8 @@ def test_high_gains_stay_finite_and_within_travel(plant, gains):
     state = plant.step(JointCommand(q=target, kp=gains[0], kd=gains[1]), 500)
     assert np.isfinite(state.dq).all()
     assert (np.abs(state.dq) < 60.0).all()
-    assert (state.q > GO2.lower - 0.15).all()
-    assert (state.q < GO2.upper + 0.15).all()
+    assert (state.q > LOWER - 0.15).all()
+    assert (state.q < UPPER + 0.15).all()
 
 
 def test_the_law_is_evaluated_at_every_step_not_once_a_command(plant):
@@ -133,7 +133,7 @@ def test_same_inputs_give_the_same_bytes(plant):
         robot.reset()
         rng = np.random.default_rng(3)
         for _ in range(40):
-            state = robot.step(JointCommand(q=rng.uniform(GO2.lower, GO2.upper), kp=40, kd=1), 5)
+            state = robot.step(JointCommand(q=rng.uniform(LOWER, UPPER), kp=40, kd=1), 5)
         return state
 
     first = run(plant)
@@ -249,7 +249,7 @@ def test_the_stand_in_says_what_it_is():
 
 def test_the_stand_in_reaches_its_target():
     plant = make_plant("joint")
-    target = np.array(GO2.default_pose)
+    target = STAND_POSE.copy()
     state = plant.step(JointCommand(q=target, kp=60, kd=3), 1000)
     # Coulomb friction holds a joint up to 0.2 Nm / kp away from its target.
     assert state.q == pytest.approx(target, abs=0.2 / 60 + 1e-6)

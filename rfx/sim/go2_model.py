@@ -31,7 +31,11 @@ ARMATURE, DAMPING, FRICTION_LOSS = 0.01, 0.1, 0.2
 TIMESTEP = 0.002
 
 LINKS = ("trunk", *(f"{leg}_{part}" for leg in LEGS for part in ("hip", "thigh", "calf")))
+# The robot's own data, in motor order; nothing else in this room reads them from elsewhere.
 JOINTS = tuple(GO2.joint_names)
+LOWER, UPPER = np.array(GO2.lower, np.float64), np.array(GO2.upper, np.float64)
+TORQUE_LIMIT = np.array(GO2.torque_limit, np.float64)
+STAND_POSE = np.array(GO2.default_pose, np.float64)
 
 WHITE, GREY, DARK, BLACK = (0.87, 0.88, 0.90), (0.55, 0.58, 0.62), (0.20, 0.21, 0.24), (0.06, 0.06, 0.07)
 LENS = (0.10, 0.28, 0.42)
@@ -174,7 +178,7 @@ def _leg(leg: str) -> list[str]:
     for part in ("hip", "thigh", "calf"):
         link, index = f"{leg}_{part}", JOINTS.index(f"{leg}_{part}")
         axis = "1 0 0" if part == "hip" else "0 1 0"
-        travel = _numbers([GO2.lower[index], GO2.upper[index]])
+        travel = _numbers([LOWER[index], UPPER[index]])
         lines += [
             f'<body name="{link}" pos="{_numbers(joint_place(link))}">',
             f'<joint name="{link}" axis="{axis}" range="{travel}"/>',
@@ -213,7 +217,7 @@ def model_xml() -> str:
         "</worldbody>",
         "<actuator>",
     ]
-    for name, limit in zip(JOINTS, GO2.torque_limit, strict=True):
+    for name, limit in zip(JOINTS, TORQUE_LIMIT, strict=True):
         lines.append(
             f'<general name="{name}" joint="{name}" gainprm="0" biastype="affine" biasprm="0 0 0" '
             f'forcerange="{_numbers([-limit, limit])}"/>'

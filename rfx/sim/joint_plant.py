@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
 from rfx.errors import InvalidStateError, InvalidValueError
-from rfx.robots import GO2
 from rfx.sim.core import step_joints
+from rfx.sim.go2_model import LOWER, TORQUE_LIMIT, UPPER
 from rfx.sim.kinematics import link_poses, standing_height
 from rfx.sim.plant import (
     N_MOTORS,
@@ -54,9 +54,9 @@ class JointSpacePlant:
                 np.tile(INERTIA, 4),
                 np.full(N_MOTORS, VISCOUS),
                 np.full(N_MOTORS, COULOMB),
-                GO2.torque_limit,
-                GO2.lower,
-                GO2.upper,
+                TORQUE_LIMIT,
+                LOWER,
+                UPPER,
             )
         ).astype(np.float64)
         self._law = np.zeros((N_MOTORS, 3))

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
 from rfx.errors import ConfigError, InvalidValueError
-from rfx.robots import GO2
 from rfx.sim.core import motor_law
+from rfx.sim.go2_model import STAND_POSE
 
 Array = NDArray[np.float64]
 Pose = Literal["lie", "stand"]
@@ -202,7 +202,7 @@ def joint_pose(pose: object) -> Array:
     if pose == "lie":
         return np.array(LIE_POSE)
     if pose == "stand":
-        return np.array(GO2.default_pose)
+        return STAND_POSE.copy()
     raise ConfigError(f"expected pose to be 'lie' or 'stand', got {pose!r}")
 
 

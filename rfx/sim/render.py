@@ -104,10 +104,10 @@ def draw(
     target = np.array([positions[0, 0], positions[0, 1], max(0.12, 0.65 * positions[0, 2])])
     band = max(1, RAYS_AT_ONCE // width)
     for top in range(0, height, band):
-        rows = np.arange(top, min(top + band, height))
+        rows: NDArray[np.int64] = np.arange(top, min(top + band, height))
         light = np.zeros((len(rows) * width, 3))
         for right, down, lamp_x, lamp_y in SAMPLES:
-            eye, rays = _rays(view, target, width, height, rows + down, right)
+            eye, rays = _rays(view, target, width, height, rows.astype(np.float64) + down, right)
             light += _shade(shapes, eye, rays, LAMP + np.array([lamp_x, lamp_y, 0.0]))
         shown = 255.0 * np.sqrt(np.clip(light / len(SAMPLES), 0.0, 1.0))
         picture[rows] = np.round(shown).astype(np.uint8).reshape(len(rows), width, 3)

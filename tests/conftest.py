@@ -1,6 +1,8 @@
 """Shared by all tests: fails early when the compiled modules are older than their sources."""
 
 import importlib.machinery
+import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,12 @@ def pytest_configure(config):
                 f"{source.relative_to(PACKAGE.parent)} is newer than its compiled module: "
                 "run `python setup.py build_ext --inplace`"
             )
+
+
+_domains = itertools.count(os.getpid())
+
+
+@pytest.fixture
+def domain_id():
+    """A DDS domain of its own for each test and process; ports of ids up to 100 lie below the ephemeral range."""
+    return 1 + next(_domains) % 100

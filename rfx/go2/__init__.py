@@ -1,0 +1,39 @@
+"""The Unitree Go2: its messages, the link to it, and a simulated one."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rfx.go2.client import Go2 as Go2
+    from rfx.go2.config import Go2Config as Go2Config
+    from rfx.go2.lockstep import RobotClock as RobotClock
+    from rfx.go2.messages import LowCmd as LowCmd
+    from rfx.go2.messages import LowState as LowState
+    from rfx.go2.posture import Phase as Phase
+    from rfx.go2.posture import PosturePlan as PosturePlan
+    from rfx.go2.state import Go2State as Go2State
+
+# public name -> the module it lives in
+_HOME = {
+    "Go2": "rfx.go2.client",
+    "Go2Config": "rfx.go2.config",
+    "Go2State": "rfx.go2.state",
+    "LowCmd": "rfx.go2.messages",
+    "LowState": "rfx.go2.messages",
+    "Phase": "rfx.go2.posture",
+    "PosturePlan": "rfx.go2.posture",
+    "RobotClock": "rfx.go2.lockstep",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rfx.go2' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

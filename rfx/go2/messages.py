@@ -121,6 +121,11 @@ class LowCmd(Sealed):
         self._scatter(_CMD["q"], _CMD_STRIDE, np.full(20, NO_POSITION, np.float32))
         self._scatter(_CMD["dq"], _CMD_STRIDE, np.full(20, NO_VELOCITY, np.float32))
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether every motor slot is finite and no gain is negative."""
+        return self._all_finite(_CMD["q"], _CMD_STRIDE, 20, 5, 3)
+
     def set_damping(self, kd: float) -> None:
         """Make the 12 motors brake: mode 1, kp 0, kd (Nm s/rad), target velocity 0."""
         self.set_motors(mode=SERVO, q=NO_POSITION, dq=0.0, tau=0.0, kp=0.0, kd=arrays.number(kd, "kd", minimum=0))

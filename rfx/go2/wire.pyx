@@ -11,6 +11,7 @@ import numpy as np
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from libc.math cimport isfinite
 from libc.string cimport memcmp, memcpy, memset
 
 from rfx.kernels.cdr cimport Move, cdr_decode, cdr_encode, cdr_size
@@ -387,6 +388,17 @@ cdef class Struct:
         for i in range(n):
             to[i] = (<float*>(self.data + offset + i * stride))[0]
         return out
+
+    def _all_finite(self, Py_ssize_t offset, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t count, Py_ssize_t signless):
+        # whether `count` float32 side by side are finite at each of n places, and from `signless` on not negative
+        cdef Py_ssize_t i, k
+        cdef float value
+        for i in range(n):
+            for k in range(count):
+                value = (<float*>(self.data + offset + i * stride))[k]
+                if not isfinite(value) or (k >= signless and value < 0):
+                    return False
+        return True
 
     def _scatter(self, Py_ssize_t offset, Py_ssize_t stride, const float[::1] values):
         cdef Py_ssize_t i

@@ -1,7 +1,7 @@
 """The Unitree Go2 as plain data.
 
-Motor order is Unitree's own: FR, FL, RR, RL, and in each leg hip, thigh, calf. Limits agree between Unitree's URDF of
-the Go2 and the MuJoCo Menagerie model of it; the rear thighs travel differently from the front ones.
+Motor order is Unitree's own: FR, FL, RR, RL, and in each leg hip, thigh, calf. Travel and torque limits agree with the
+MuJoCo Menagerie model of the Go2; the rear thighs travel differently from the front ones.
 """
 
 from types import SimpleNamespace
@@ -44,6 +44,7 @@ GO2 = RobotConfig(
     joints=tuple(_joint(i, name) for i, name in enumerate(MOTOR_NAMES)),
     poses={
         "stand": (0.0, 0.8, -1.5) * 4,
-        "lie": (0.0, 1.36, -2.65) * 4,
+        # legs folded and spread, the last pose of Unitree's low-level stand example
+        "lie": (-0.35, 1.36, -2.65, 0.35, 1.36, -2.65, -0.5, 1.36, -2.65, 0.5, 1.36, -2.65),
     },
 )

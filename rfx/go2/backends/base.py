@@ -1,0 +1,42 @@
+"""What a way to the robot must offer."""
+
+from typing import Protocol, runtime_checkable
+
+from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
+
+
+@runtime_checkable
+class StateReceiver(Protocol):
+    """States as they come. ``refused`` counts those that were not valid; ``last_refusal`` says why the last one was not."""
+
+    refused: int
+    last_refusal: str
+
+    def recv(self, timeout_s: float) -> LowState | None:
+        """Wait for the next valid state; None when the time is over."""
+
+    def latest(self) -> LowState | None:
+        """Return the newest valid state that came since the last call, without waiting."""
+
+
+@runtime_checkable
+class DdsBackend(Protocol):
+    """A link to a robot, whatever carries it."""
+
+    def publish_low_cmd(self, cmd: LowCmd) -> None:
+        """Send a low-level command; its checksum is computed and stored."""
+
+    def publish_sport_cmd(self, request: Request) -> None:
+        """Send a request to the sport service."""
+
+    def subscribe_state(self) -> StateReceiver:
+        """Return the receiver of low-level states."""
+
+    def sport_state(self) -> SportModeState | None:
+        """Return the newest sport state that came since the last call, without waiting."""
+
+    def is_connected(self) -> bool:
+        """Whether there is anyone at the other end at all."""
+
+    def disconnect(self) -> None:
+        """Close the link; calling it again does nothing."""

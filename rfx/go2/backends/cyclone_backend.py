@@ -1,0 +1,131 @@
+"""The link to a robot over CycloneDDS. No thread of its own: whoever wants a state takes it."""
+
+import time
+
+from rfx.control import Histogram
+from rfx.errors import CodecError
+from rfx.go2 import topics
+from rfx.go2.backends.cyclone import CycloneDomain, RawReader
+from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
+
+STAGES = ("take", "decode", "encode", "write")
+
+
+class StageTimes:
+    """How long each stage of the link took: the last time in ``last_ns``, all of them in ``histograms``."""
+
+    def __init__(self) -> None:
+        self.last_ns = dict.fromkeys(STAGES, 0)
+        self.histograms = {name: Histogram() for name in STAGES}
+
+    def add(self, stage: str, ns: int) -> None:
+        """Record one duration."""
+        self.last_ns[stage] = ns
+        self.histograms[stage].record(ns)
+
+    def __repr__(self) -> str:
+        return f"StageTimes({', '.join(f'{k}={v / 1000:.1f} us' for k, v in self.last_ns.items())})"
+
+
+class CycloneReceiver:
+    """Takes, checks and decodes low-level states."""
+
+    def __init__(self, reader: RawReader, times: StageTimes) -> None:
+        self._reader = reader
+        self._times = times
+        self.refused = 0
+        self.last_refusal = ""
+
+    def __repr__(self) -> str:
+        return f"CycloneReceiver({self._reader!r}, refused={self.refused})"
+
+    def recv(self, timeout_s: float) -> LowState | None:
+        """Wait for the next valid state; None when the time is over or the wait was ended."""
+        end = time.monotonic() + timeout_s
+        while self._reader.wait(max(0.0, end - time.monotonic())):
+            state = self.latest()
+            if state is not None:
+                return state
+        return None
+
+    def latest(self) -> LowState | None:
+        """Return the newest valid state that came since the last call, without waiting."""
+        t0 = time.perf_counter_ns()
+        samples = self._reader.take()
+        if not samples:
+            return None
+        t1 = time.perf_counter_ns()
+        self._times.add("take", t1 - t0)
+        newest = None
+        for data in samples:
+            newest = self._decode(data) or newest
+        self._times.add("decode", time.perf_counter_ns() - t1)
+        return newest
+
+    def _decode(self, data: bytes) -> LowState | None:
+        try:
+            state = LowState.from_cdr(data)
+        except CodecError as error:
+            self.refused += 1
+            self.last_refusal = str(error)
+            return None
+        if not state.crc_ok:
+            self.refused += 1
+            self.last_refusal = f"checksum {state.crc:08x} where {state.compute_crc():08x} is right"
+            return None
+        return state
+
+
+class CycloneBackend:
+    """See :class:`rfx.go2.backends.base.DdsBackend`."""
+
+    def __init__(self, domain_id: int, interface: str | None, *, raw: bool | None = None) -> None:
+        self.domain = CycloneDomain(domain_id, interface, raw=raw)
+        self.times = StageTimes()
+        try:
+            self._states = self.domain.reader(topics.LOW_STATE, LowState)
+            self._sport_states = self.domain.reader(topics.SPORT_MODE_STATE, SportModeState)
+            self._commands = self.domain.writer(topics.LOW_CMD, LowCmd)
+            self._requests = self.domain.writer(topics.SPORT_REQUEST, Request)
+        except BaseException:
+            self.domain.close()
+            raise
+        self._receiver = CycloneReceiver(self._states, self.times)
+
+    def __repr__(self) -> str:
+        return f"CycloneBackend({self.domain!r})"
+
+    def publish_low_cmd(self, cmd: LowCmd) -> None:
+        """Send a low-level command; its checksum is computed and stored."""
+        t0 = time.perf_counter_ns()
+        data = cmd.to_cdr()
+        t1 = time.perf_counter_ns()
+        self._commands.write(data)
+        self.times.add("encode", t1 - t0)
+        self.times.add("write", time.perf_counter_ns() - t1)
+
+    def publish_sport_cmd(self, request: Request) -> None:
+        """Send a request to the sport service."""
+        self._requests.write(request.to_cdr())
+
+    def subscribe_state(self) -> CycloneReceiver:
+        """Return the receiver of low-level states; there is one."""
+        return self._receiver
+
+    def sport_state(self) -> SportModeState | None:
+        """Return the newest sport state that came since the last call, without waiting."""
+        data = self._sport_states.take_latest()
+        if data is None:
+            return None
+        try:
+            return SportModeState.from_cdr(data)
+        except CodecError:
+            return None
+
+    def is_connected(self) -> bool:
+        """Whether a writer of low-level states and a reader of commands are there."""
+        return self._states.matched > 0 and self._commands.matched > 0
+
+    def disconnect(self) -> None:
+        """Leave the domain and end all waits; calling it again does nothing."""
+        self.domain.close()

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfx.math.quaternion import Quaternion as Quaternion
+    from rfx.math.transform import Transform as Transform
 
 # public name -> the module it lives in
 _HOME = {
     "Quaternion": "rfx.math.quaternion",
+    "Transform": "rfx.math.transform",
 }
 
 __all__ = [*_HOME]

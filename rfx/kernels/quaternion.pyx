@@ -3,7 +3,6 @@
 Loops compute in double and round once, so float32 results are as good as float32 can hold.
 """
 
-from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport M_PI, atan2, cos, fabs, fmax, isfinite, sin, sqrt
 
 from rfx.kernels.types cimport Mat3, Quat, Vec3, real
@@ -12,7 +11,26 @@ from rfx.kernels.types cimport Mat3, Quat, Vec3, real
 cdef extern from "slerp.h" nogil:
     void rfx_slerp_pair(double gap2, double sum2, double t, double* w0, double* w1) noexcept
     void rfx_slerp_weights(const double* gap2, const double* sum2, const double* t,
-                           double* w0, double* w1, int n) noexcept
+                           double* w0, double* w1, Py_ssize_t n) noexcept
+
+
+cdef extern from "rotation_rows.h" nogil:
+    int rfx_mul_rows_f32(const float* a, Py_ssize_t a_step, const float* b, Py_ssize_t b_step,
+                         float* out, Py_ssize_t n) noexcept
+    int rfx_mul_rows_f64(const double* a, Py_ssize_t a_step, const double* b, Py_ssize_t b_step,
+                         double* out, Py_ssize_t n) noexcept
+    int rfx_rotate_rows_f32(const float* q, const float* v, float* out, Py_ssize_t n) noexcept
+    int rfx_rotate_rows_f64(const double* q, const double* v, double* out, Py_ssize_t n) noexcept
+    int rfx_affine_rows_f32(const double* m, const double* t, const float* v, float* out, Py_ssize_t n) noexcept
+    int rfx_affine_rows_f64(const double* m, const double* t, const double* v, double* out, Py_ssize_t n) noexcept
+    int rfx_gap_rows_f32(const float* a, Py_ssize_t a_step, const float* b, Py_ssize_t b_step,
+                         double* gap2, double* sum2, Py_ssize_t n) noexcept
+    int rfx_gap_rows_f64(const double* a, Py_ssize_t a_step, const double* b, Py_ssize_t b_step,
+                         double* gap2, double* sum2, Py_ssize_t n) noexcept
+    void rfx_blend_rows_f32(const float* a, Py_ssize_t a_step, const float* b, Py_ssize_t b_step,
+                            const double* w0, const double* w1, float* out, Py_ssize_t n) noexcept
+    void rfx_blend_rows_f64(const double* a, Py_ssize_t a_step, const double* b, Py_ssize_t b_step,
+                            const double* w0, const double* w1, double* out, Py_ssize_t n) noexcept
 
 
 cdef double DBL_TINY = 2.2250738585072014e-308  # the smallest normal double
@@ -177,61 +195,39 @@ cdef inline void store(Quat q, real* out) noexcept nogil:
     out[3] = <real>q.z
 
 
-# One non-finite component of a factor makes every component of the product non-finite, so looking at w is enough for
-# the input; an overflow in the result may be in any.
+# One non-finite component of a factor makes every component of the product non-finite, so looking at the result is
+# enough for the input too.
 cdef int quat_mul_n(const real* a, Py_ssize_t a_step, const real* b, Py_ssize_t b_step,
                     real* out, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int bad = 0
-    cdef double limit = FLT_MAX if real is float else DBL_MAX
-    cdef Quat q
-    for i in range(n):
-        q = quat_mul(load(a + i * a_step), load(b + i * b_step))
-        bad |= not (fabs(q.w) + fabs(q.x) + fabs(q.y) + fabs(q.z) <= limit)
-        store(q, out + 4 * i)
-    return BAD_QUATERNION if bad else 0
+    if real is float:
+        return BAD_QUATERNION if rfx_mul_rows_f32(a, a_step, b, b_step, out, n) else 0
+    else:
+        return BAD_QUATERNION if rfx_mul_rows_f64(a, a_step, b, b_step, out, n) else 0
 
 
 cdef int quat_rotate_n(const real* q, Py_ssize_t q_step, const real* v, Py_ssize_t v_step,
                        real* out, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
-    cdef int crooked = 0, bad = 0
-    cdef double limit = FLT_MAX if real is float else DBL_MAX
-    cdef Quat p
-    cdef Vec3 r
-    cdef const real* u
+    cdef int found = 0
+    if q_step == 4 and v_step == 3:
+        if real is float:
+            return rfx_rotate_rows_f32(q, v, out, n)
+        else:
+            return rfx_rotate_rows_f64(q, v, out, n)
     for i in range(n):
-        p = load(q + i * q_step)
-        u = v + i * v_step
-        r = quat_rotate(p, vec3_make(u[0], u[1], u[2]))
-        crooked |= not quat_is_unit(p)
-        bad |= not (fabs(r.x) + fabs(r.y) + fabs(r.z) <= limit)
-        out[3 * i] = <real>r.x
-        out[3 * i + 1] = <real>r.y
-        out[3 * i + 2] = <real>r.z
-    return (BAD_QUATERNION if crooked else 0) | (BAD_VECTOR if bad else 0)
+        if real is float:
+            found |= rfx_rotate_rows_f32(q + i * q_step, v + i * v_step, out + 3 * i, 1)
+        else:
+            found |= rfx_rotate_rows_f64(q + i * q_step, v + i * v_step, out + 3 * i, 1)
+    return found
 
 
 # out = m v + t for one row-major 3x3 matrix and many vectors: rotation of many by one, and points of one pose.
 cdef int affine_n(const double* m, const double* t, const real* v, real* out, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int bad = 0
-    cdef double x, y, z, rx, ry, rz
-    cdef double limit = FLT_MAX if real is float else DBL_MAX
-    cdef double m0 = m[0], m1 = m[1], m2 = m[2], m3 = m[3], m4 = m[4], m5 = m[5], m6 = m[6], m7 = m[7], m8 = m[8]
-    cdef double t0 = t[0], t1 = t[1], t2 = t[2]
-    for i in range(n):
-        x = v[3 * i]
-        y = v[3 * i + 1]
-        z = v[3 * i + 2]
-        rx = (m0 * x + m1 * y) + (m2 * z + t0)
-        ry = (m3 * x + m4 * y) + (m5 * z + t1)
-        rz = (m6 * x + m7 * y) + (m8 * z + t2)
-        bad |= not (fabs(rx) + fabs(ry) + fabs(rz) <= limit)
-        out[3 * i] = <real>rx
-        out[3 * i + 1] = <real>ry
-        out[3 * i + 2] = <real>rz
-    return BAD_VECTOR if bad else 0
+    if real is float:
+        return BAD_VECTOR if rfx_affine_rows_f32(m, t, v, out, n) else 0
+    else:
+        return BAD_VECTOR if rfx_affine_rows_f64(m, t, v, out, n) else 0
 
 
 # 64 rows at a time: squared distances, then the weights (vectors, no libm), then the combination.
@@ -242,33 +238,34 @@ cdef int quat_slerp_n(const real* a, Py_ssize_t a_step, const real* b, Py_ssize_
     cdef double[64] ts
     cdef double[64] w0
     cdef double[64] w1
-    cdef Py_ssize_t i, first
-    cdef int k, size, crooked = 0, bad = 0, beyond
-    cdef Quat p, q
+    cdef Py_ssize_t first, k, size
+    cdef int found = 0, beyond
+    cdef const real* p
+    cdef const real* q
     for first in range(0, n, 64):
-        size = <int>(n - first) if n - first < 64 else 64
+        size = n - first if n - first < 64 else 64
+        p = a + first * a_step
+        q = b + first * b_step
         beyond = 0
         for k in range(size):
-            i = first + k
-            p = load(a + i * a_step)
-            q = load(b + i * b_step)
-            crooked |= (not quat_is_unit(p)) | (not quat_is_unit(q))
-            ts[k] = t[i * t_step]
-            bad |= not (fabs(ts[k]) <= 1e300)
+            ts[k] = t[(first + k) * t_step]
             beyond |= not 0.0 <= ts[k] <= 1.0
-            gap2[k] = (p.w - q.w) ** 2 + (p.x - q.x) ** 2 + (p.y - q.y) ** 2 + (p.z - q.z) ** 2
-            sum2[k] = (p.w + q.w) ** 2 + (p.x + q.x) ** 2 + (p.y + q.y) ** 2 + (p.z + q.z) ** 2
+        if real is float:
+            found |= rfx_gap_rows_f32(p, a_step, q, b_step, gap2, sum2, size)
+        else:
+            found |= rfx_gap_rows_f64(p, a_step, q, b_step, gap2, sum2, size)
         rfx_slerp_weights(gap2, sum2, ts, w0, w1, size)
-        for k in range(size):
-            i = first + k
-            p = load(a + i * a_step)
-            q = load(b + i * b_step)
-            if beyond and not 0.0 <= ts[k] <= 1.0:
-                store(quat_slerp(p, q, ts[k]), out + 4 * i)
-            else:
-                store(quat_make(w0[k] * p.w + w1[k] * q.w, w0[k] * p.x + w1[k] * q.x,
-                                w0[k] * p.y + w1[k] * q.y, w0[k] * p.z + w1[k] * q.z), out + 4 * i)
-    return (BAD_QUATERNION if crooked else 0) | (BAD_VECTOR if bad else 0)
+        if real is float:
+            rfx_blend_rows_f32(p, a_step, q, b_step, w0, w1, out + 4 * first, size)
+        else:
+            rfx_blend_rows_f64(p, a_step, q, b_step, w0, w1, out + 4 * first, size)
+        if beyond:
+            for k in range(size):
+                if not fabs(ts[k]) <= 1e300:
+                    found |= BAD_VECTOR
+                elif not 0.0 <= ts[k] <= 1.0:
+                    store(quat_slerp(load(p + k * a_step), load(q + k * b_step), ts[k]), out + 4 * (first + k))
+    return found
 
 
 cdef int quat_from_euler_n(const real* angles, real* out, Py_ssize_t n) noexcept nogil:

@@ -13,12 +13,7 @@
 
 #include <math.h>
 
-/* The same function for several instruction sets; contraction is off, so each gives the same bytes. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__)
-#define RFX_SLERP_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define RFX_SLERP_CLONES
-#endif
+#include "rotation_rows.h" /* RFX_CLONES */
 
 static inline double rfx_atan_ratio(double u)
 {
@@ -65,10 +60,11 @@ static inline void rfx_slerp_pair(double gap2, double sum2, double t, double *w0
     *w1 = side * rfx_sin_ratio(t * t * y) / whole;
 }
 
-RFX_SLERP_CLONES static void rfx_slerp_weights(const double *restrict gap2, const double *restrict sum2,
-                                               const double *restrict t, double *restrict w0, double *restrict w1, int n)
+RFX_CLONES static void rfx_slerp_weights(const double *restrict gap2, const double *restrict sum2,
+                                         const double *restrict t, double *restrict w0, double *restrict w1,
+                                         Py_ssize_t n)
 {
-    for (int i = 0; i < n; i++)
+    for (Py_ssize_t i = 0; i < n; i++)
         rfx_slerp_pair(gap2[i], sum2[i], t[i], &w0[i], &w1[i]);
 }
 

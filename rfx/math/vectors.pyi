@@ -1,0 +1,1 @@
+"""C helpers of this room; nothing to call from Python."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
-from rfx.errors import InvalidValueError
+from rfx.go2.octets import crc32_mpeg2
 from rfx.go2.rpc import Request, RequestHeader, Response, ResponseHeader
 from rfx.go2.types import (
     F32,
@@ -28,7 +28,7 @@ from rfx.go2.types import (
     PathPoint,
     TimeSpec,
 )
-from rfx.go2.wire import Struct, StructArray, crc32_mpeg2, wire
+from rfx.go2.wire import Struct, StructArray, wire
 
 __all__ = [
     "NO_POSITION",
@@ -118,8 +118,7 @@ class LowCmd(Sealed):
         self.head = (0xFE, 0xEF)
         self.level_flag = 0xFF
         self._scatter_bytes(_CMD["mode"], _CMD_STRIDE, np.full(20, SERVO, np.uint8))
-        self._scatter(_CMD["q"], _CMD_STRIDE, np.full(20, NO_POSITION, np.float32))
-        self._scatter(_CMD["dq"], _CMD_STRIDE, np.full(20, NO_VELOCITY, np.float32))
+        self._set_floats({"q": NO_POSITION, "dq": NO_VELOCITY}, _CMD, _CMD_STRIDE, 20)
 
     @property
     def is_safe(self) -> bool:
@@ -144,11 +143,8 @@ class LowCmd(Sealed):
 
         Raises ShapeError, DTypeError or InvalidValueError (NaN, infinity) before anything has changed.
         """
-        given = {"q": q, "dq": dq, "tau": tau, "kp": kp, "kd": kd}
-        good = {name: _twelve(value, name) for name, value in given.items() if value is not None}
-        modes = None if mode is None else _modes(mode)
-        for name, values in good.items():
-            self._scatter(_CMD[name], _CMD_STRIDE, values)
+        modes = None if mode is None else _octets(mode, "mode")
+        self._set_floats({"q": q, "dq": dq, "tau": tau, "kp": kp, "kd": kd}, _CMD, _CMD_STRIDE, N)
         if modes is not None:
             self._scatter_bytes(_CMD["mode"], _CMD_STRIDE, modes)
 
@@ -221,12 +217,9 @@ class LowState(Sealed):
         temperature: int | ArrayLike | None = None,
     ) -> None:
         """Set fields of the 12 motors, each from a number or a (12,) array in motor order; None leaves one as it is."""
-        given = {"q": q, "dq": dq, "ddq": ddq, "tau_est": tau_est}
-        good = {name: _twelve(value, name) for name, value in given.items() if value is not None}
         whole = {"mode": mode, "temperature": temperature}
-        octets = {name: _modes(value, name) for name, value in whole.items() if value is not None}
-        for name, values in good.items():
-            self._scatter(_STATE[name], _STATE_STRIDE, values)
+        octets = {name: _octets(value, name) for name, value in whole.items() if value is not None}
+        self._set_floats({"q": q, "dq": dq, "ddq": ddq, "tau_est": tau_est}, _STATE, _STATE_STRIDE, N)
         for name, octet in octets.items():
             self._scatter_bytes(_STATE[name], _STATE_STRIDE, octet)
 
@@ -296,20 +289,10 @@ _STATE = _offsets(LowState.LAYOUT.fields["motor_state"])
 _STATE_STRIDE = MotorState.LAYOUT.size
 
 
-def _twelve(value: ArrayLike, name: str) -> NDArray[np.float32]:
-    """Return (12,) finite float32 values that fit the wire."""
-    array = np.asarray(value)
-    given = arrays.floats(array, name, () if array.ndim == 0 else (N,))
-    arrays.finite(given, name)
-    with np.errstate(over="ignore"):
-        small = np.full(N, given, np.float32) if given.ndim == 0 else given.astype(np.float32)
-    if not np.isfinite(small).all():
-        raise InvalidValueError(f"expected {name} to fit float32, got {float(np.abs(given).max()):g}")
-    return small
-
-
-def _modes(value: Any, name: str = "mode") -> NDArray[np.uint8]:
-    """Return (12,) octets."""
-    whole = [arrays.integer(v, name, minimum=0, maximum=255) for v in (value if np.ndim(value) else [value] * N)]
+def _octets(value: Any, name: str) -> NDArray[np.uint8]:
+    """Return (12,) octets from a number for all, or twelve of them."""
+    if isinstance(value, int) or not np.ndim(value):
+        return np.full(N, arrays.integer(value, name, minimum=0, maximum=255), np.uint8)
+    whole = [arrays.integer(v, name, minimum=0, maximum=255) for v in value]
     arrays.floats(whole, name, (N,))
     return np.array(whole, np.uint8)

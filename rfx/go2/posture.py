@@ -85,6 +85,10 @@ class PosturePlan:
         """Take the measured joint positions (12,), rad, as the place to start from."""
         self._start = arrays.finite(arrays.floats(q, "q", (NUM_MOTORS,)), "q").astype(np.float64)
 
+    def phase_at(self, time_s: float) -> str:
+        """Return the name of the phase at this time; after the end the last one."""
+        return self.phases[min(int(np.searchsorted(self._ends, time_s, side="right")), len(self.phases) - 1)].name
+
     def at(self, time_s: float) -> tuple[NDArray[np.float64], float, float]:
         """Return joint targets (12,), rad, kp and kd at this time since :meth:`start`; after the end the last target."""
         if self._start is None:

@@ -4,8 +4,9 @@ import struct
 from typing import Any, ClassVar, Self
 
 from rfx.errors import CodecError, DTypeError, InvalidValueError
+from rfx.go2.octets import as_bytes
 from rfx.go2.types import RequestHeader, ResponseHeader
-from rfx.go2.wire import Struct, as_bytes
+from rfx.go2.wire import Struct
 
 LITTLE = b"\x00\x01\x00\x00"
 

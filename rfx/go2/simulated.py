@@ -113,8 +113,11 @@ class SimulatedGo2:
         self.lockstep = lockstep
         self.command_timeout_s = arrays.number(command_timeout_s, "command_timeout_s", above=0)
         self.counters = RobotCounters()
-        self._pushes = sorted(pushes, key=lambda p: p.start_s)
         self._say = say
+        self._pushes = sorted(pushes, key=lambda p: p.start_s)
+        if self._pushes and not plant.can_fall:
+            say("the base is fixed: pushes are left out")
+            self._pushes = []
         self._stop = threading.Event()
         self._orphaned = threading.Event()
         self._states = domain.writer(topics.LOW_STATE, LowState)

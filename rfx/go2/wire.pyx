@@ -10,105 +10,26 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport isfinite
 from libc.string cimport memcmp, memcpy, memset
 
-from rfx.kernels.cdr cimport Move, cdr_decode, cdr_encode, cdr_size
-from rfx.kernels.crc cimport crc32_mpeg2_bytes, crc32_mpeg2_words
+from rfx.go2.layout cimport Layout
+from rfx.kernels.cdr cimport cdr_decode, cdr_encode
+from rfx.kernels.crc cimport crc32_mpeg2_words
 
+from rfx import arrays
 from rfx.errors import CodecError, DTypeError, InvalidValueError, ShapeError
+from rfx.go2.layout import KINDS
+from rfx.go2.octets import as_bytes, body_is_swapped
 
 cnp.import_array()
 
 cdef bytes LITTLE = b"\x00\x01\x00\x00"
 
-# kind -> (size, lowest, highest); floats have no bounds but float32's own
-KINDS = {
-    "u8": (1, 0, 2**8 - 1),
-    "u16": (2, 0, 2**16 - 1),
-    "u32": (4, 0, 2**32 - 1),
-    "i16": (2, -(2**15), 2**15 - 1),
-    "i32": (4, -(2**31), 2**31 - 1),
-    "i64": (8, -(2**63), 2**63 - 1),
-    "bool": (1, 0, 1),
-    "f32": (4, None, None),
-}
 cdef enum:
     U8, U16, U32, I16, I32, I64, BOOL, F32
 cdef dict CODES = {"u8": U8, "u16": U16, "u32": U32, "i16": I16, "i32": I32, "i64": I64, "bool": BOOL, "f32": F32}
-
-
-cdef class Layout:
-    """Where the fields of a message lie in its C struct, and the moves between that struct and CDR."""
-
-    cdef readonly dict fields
-    cdef readonly Py_ssize_t size
-    cdef readonly Py_ssize_t align
-    cdef readonly Py_ssize_t cdr_size
-    cdef readonly bint has_bool
-    cdef Move* moves
-    cdef Py_ssize_t n_moves
-
-    def __cinit__(self, dict specification):
-        self.fields = {}
-        self.moves = NULL
-        cdef list flat = []
-        cdef Py_ssize_t offset = 0, align = 1, size, stride, i
-        cdef Layout inner
-        for name, (kind, count) in specification.items():
-            if isinstance(kind, type):
-                inner = kind.LAYOUT
-                size, stride = inner.align, inner.size
-            else:
-                size = stride = KINDS[kind][0]
-            offset = (offset + size - 1) & ~(size - 1)
-            align = max(align, size)
-            self.fields[name] = Field(name, kind, count, offset, stride)
-            for i in range(max(count, 1)):
-                if isinstance(kind, type):
-                    flat += [(offset + i * stride + o, s, n, b) for o, s, n, b in moves_of(inner)]
-                else:
-                    flat.append((offset + i * stride, size, 1, kind == "bool"))
-            offset += stride * max(count, 1)
-        self.align = align
-        self.size = (offset + align - 1) & ~(align - 1)
-        self._store(merged(flat))
-        self.has_bool = any([b for _, _, _, b in flat])
-        self.cdr_size = cdr_size(self.moves, self.n_moves, 0)
-
-    cdef int _store(self, list moves) except -1:
-        self.n_moves = len(moves)
-        self.moves = <Move*>PyMem_Malloc(max(self.n_moves, 1) * sizeof(Move))
-        if self.moves == NULL:
-            raise MemoryError()
-        for i, (offset, size, count, is_bool) in enumerate(moves):
-            self.moves[i] = Move(offset, size, count, is_bool)
-        return 0
-
-    def __dealloc__(self):
-        PyMem_Free(self.moves)
-
-    def __repr__(self):
-        return f"Layout(fields={len(self.fields)}, size={self.size}, cdr_size={self.cdr_size})"
-
-
-cdef list moves_of(Layout layout):
-    return [(layout.moves[i].offset, layout.moves[i].size, layout.moves[i].count, layout.moves[i].is_bool)
-            for i in range(layout.n_moves)]
-
-
-cdef list merged(list flat):
-    # Numbers of one size that lie side by side in the struct lie side by side in CDR as well: one move for all.
-    cdef list out = []
-    for offset, size, count, is_bool in flat:
-        if out:
-            o, s, n, b = out[len(out) - 1]  # wraparound is off
-            if s == size and b == is_bool and o + s * n == offset:
-                out[len(out) - 1] = (o, s, n + count, b)
-                continue
-        out.append((offset, size, count, is_bool))
-    return out
 
 
 cdef class Field:
@@ -121,9 +42,9 @@ cdef class Field:
     cdef readonly Py_ssize_t stride
     cdef int code
 
-    def __cinit__(self, str name, kind, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t stride):
-        self.name, self.kind, self.count, self.offset, self.stride = name, kind, count, offset, stride
-        self.code = -1 if isinstance(kind, type) else CODES[kind]
+    def __cinit__(self, place):
+        self.name, self.kind, self.count, self.offset, self.stride = place
+        self.code = -1 if isinstance(self.kind, type) else CODES[self.kind]
 
     def __get__(self, instance, owner):
         if instance is None:
@@ -400,10 +321,19 @@ cdef class Struct:
                     return False
         return True
 
-    def _scatter(self, Py_ssize_t offset, Py_ssize_t stride, const float[::1] values):
-        cdef Py_ssize_t i
-        for i in range(values.shape[0]):
-            (<float*>(self.data + offset + i * stride))[0] = values[i]
+    def _set_floats(self, dict given, dict offsets, Py_ssize_t stride, Py_ssize_t n):
+        # For each name a number for all or n of them, at offsets[name] + i * stride; all are checked before any is set.
+        cdef float[8][20] values
+        cdef Py_ssize_t i, k, offset
+        cdef list names = [name for name, value in given.items() if value is not None]
+        if len(names) > 8 or n > 20:
+            raise ValueError("more than 8 x 20 numbers")
+        for k in range(len(names)):
+            read_floats(given[names[k]], names[k], n, values[k])
+        for k in range(len(names)):
+            offset = offsets[names[k]]
+            for i in range(n):
+                (<float*>(self.data + offset + i * stride))[0] = values[k][i]
 
     def _scatter_bytes(self, Py_ssize_t offset, Py_ssize_t stride, const unsigned char[::1] values):
         cdef Py_ssize_t i
@@ -411,42 +341,36 @@ cdef class Struct:
             self.data[offset + i * stride] = values[i]
 
 
+cdef int read_floats(value, name, Py_ssize_t n, float* out) except -1:
+    # one finite number for all, or n finite numbers that fit float32
+    cdef const double[::1] doubles
+    cdef double number
+    cdef Py_ssize_t i
+    if cnp.PyArray_CheckExact(value) and cnp.PyArray_NDIM(value) == 1 and cnp.PyArray_DIM(value, 0) == n \
+            and cnp.PyArray_TYPE(value) == cnp.NPY_FLOAT64 and cnp.PyArray_IS_C_CONTIGUOUS(value):
+        for i in range(n):
+            out[i] = <float>(<double*>cnp.PyArray_DATA(value))[i]
+    elif type(value) is float or type(value) is int:
+        number = arrays.number(value, name) if type(value) is int else value
+        for i in range(n):
+            out[i] = <float>number
+    else:
+        array = np.asarray(value)
+        array = arrays.floats(array, name, () if array.ndim == 0 else (n,))
+        doubles = np.broadcast_to(array, (n,)).astype(np.float64)
+        for i in range(n):
+            out[i] = <float>doubles[i]
+    for i in range(n):
+        if not isfinite(out[i]):
+            arrays.finite(np.asarray(value, np.float64), name)
+            raise InvalidValueError(f"expected {name} to fit float32, got {value}")
+    return 0
+
+
 def short(value):
     """Write a field's value in at most some twenty characters."""
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def as_bytes(data):
-    """Return a flat read-only view of bytes, bytearray, memoryview or a uint8 array; DTypeError for anything else."""
-    try:
-        flat = memoryview(data)
-        return flat if flat.format == "B" and flat.ndim == 1 and flat.c_contiguous else flat.cast("B")
-    except TypeError as error:
-        raise DTypeError(f"expected contiguous bytes, got {type(data).__name__}") from error
-
-
-def body_is_swapped(const unsigned char[::1] data, Py_ssize_t body, str name):
-    """Check the encapsulation header and the length; whether the body is big endian.
-
-    Senders may pad the whole to four bytes, so up to three bytes of padding are let through.
-    """
-    cdef Py_ssize_t size = data.shape[0]
-    if size < 4:
-        raise CodecError(f"expected {name} in {4 + body} bytes of CDR, got {size}")
-    if data[0] != 0 or data[1] > 1:
-        raise CodecError(f"expected a CDR header 00 00 or 00 01 before {name}, got {bytes(data[:4]).hex(' ')}")
-    if not (size == 4 + body or (size == (4 + body + 3) // 4 * 4)):
-        raise CodecError(f"expected {name} in {4 + body} bytes of CDR, got {size}")
-    return data[1] == 0
-
-
-def crc32_mpeg2(data):
-    """Return the CRC-32/MPEG-2 of bytes (polynomial 0x04C11DB7, start 0xFFFFFFFF); 0x0376E6E7 for b"123456789"."""
-    cdef const unsigned char[::1] source = as_bytes(data)
-    if source.shape[0] == 0:
-        return 0xFFFFFFFF
-    return crc32_mpeg2_bytes(&source[0], source.shape[0], 0xFFFFFFFFU)
 
 
 def wire(str type_name):
@@ -460,8 +384,8 @@ def wire(str type_name):
         cls.LAYOUT = Layout(specification)
         cls.TYPE_NAME = type_name
         cls.CDR_SIZE = 4 + cls.LAYOUT.cdr_size
-        for name, field in cls.LAYOUT.fields.items():
-            setattr(cls, name, field)
+        for name, place in cls.LAYOUT.fields.items():
+            setattr(cls, name, Field(place))
         return cls
 
     return decorate

@@ -29,7 +29,7 @@ ARMATURE, DAMPING, FRICTION_LOSS = 0.01, 0.1, 0.2
 TIMESTEP = 0.002
 
 LINKS = ("trunk", *(f"{leg}_{part}" for leg in LEGS for part in ("hip", "thigh", "calf")))
-# In motor order, hip, thigh and calf of each leg: travel (rad), largest torque (Nm), and a stance that takes a push well.
+# In motor order: travel (rad), largest torque (Nm), and a stance that takes a push well (rad).
 JOINTS = LINKS[1:]
 LOWER = np.array([-1.0472, -1.5708, -2.7227] * 2 + [-1.0472, -0.5236, -2.7227] * 2)
 UPPER = np.array([1.0472, 3.4907, -0.83776] * 2 + [1.0472, 4.5379, -0.83776] * 2)

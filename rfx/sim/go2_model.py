@@ -19,8 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rfx.robots import GO2
-
 LEGS = ("FR", "FL", "RR", "RL")
 HIP_X, HIP_Y = 0.1934, 0.0465
 THIGH_Y = 0.0955
@@ -31,11 +29,12 @@ ARMATURE, DAMPING, FRICTION_LOSS = 0.01, 0.1, 0.2
 TIMESTEP = 0.002
 
 LINKS = ("trunk", *(f"{leg}_{part}" for leg in LEGS for part in ("hip", "thigh", "calf")))
-# The robot's own data, in motor order; nothing else in this room reads them from elsewhere.
-JOINTS = tuple(GO2.joint_names)
-LOWER, UPPER = np.array(GO2.lower, np.float64), np.array(GO2.upper, np.float64)
-TORQUE_LIMIT = np.array(GO2.torque_limit, np.float64)
-STAND_POSE = np.array(GO2.default_pose, np.float64)
+# In motor order: travel (rad), largest torque (Nm), and a stance that takes a push well (rad).
+JOINTS = LINKS[1:]
+LOWER = np.array([-1.0472, -1.5708, -2.7227] * 2 + [-1.0472, -0.5236, -2.7227] * 2)
+UPPER = np.array([1.0472, 3.4907, -0.83776] * 2 + [1.0472, 4.5379, -0.83776] * 2)
+TORQUE_LIMIT = np.array([23.7, 23.7, 45.43] * 4)
+STAND_POSE = np.array([-0.1, 0.8, -1.6, 0.1, 0.8, -1.6] * 2)
 
 WHITE, GREY, DARK, BLACK = (0.87, 0.88, 0.90), (0.55, 0.58, 0.62), (0.20, 0.21, 0.24), (0.06, 0.06, 0.07)
 LENS = (0.10, 0.28, 0.42)
@@ -188,7 +187,7 @@ def _leg(leg: str) -> list[str]:
 
 
 def model_xml() -> str:
-    """The model in MuJoCo's XML: a free trunk named ``trunk`` over a floor, joints and motors named as in ``GO2``.
+    """The model in MuJoCo's XML: a free trunk named ``trunk`` over a floor, joints and motors named as in ``JOINTS``.
 
     The motors have no gain of their own: their ``biasprm`` is the law that a plant writes (offset, -kp, -kd).
     """

@@ -10,7 +10,8 @@ import pytest
 
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, MissingDependencyError, ShapeError
 from rfx.sim import Camera, JointCommand, JointSpacePlant, Plant, make_plant
-from rfx.sim.go2_model import JOINTS, LOWER, STAND_POSE, TORQUE_LIMIT, UPPER
+from rfx.robots.go2 import GO2
+from rfx.sim.go2_model import JOINTS, LOWER, TORQUE_LIMIT, UPPER
 
 PLANTS = ["joint", "mujoco"]
 
@@ -249,7 +250,7 @@ def test_the_stand_in_says_what_it_is():
 
 def test_the_stand_in_reaches_its_target():
     plant = make_plant("joint")
-    target = STAND_POSE.copy()
+    target = GO2.pose("stand")
     state = plant.step(JointCommand(q=target, kp=60, kd=3), 1000)
     # Coulomb friction holds a joint up to 0.2 Nm / kp away from its target.
     assert state.q == pytest.approx(target, abs=0.2 / 60 + 1e-6)

@@ -43,7 +43,7 @@ GO2 = RobotConfig(
     name="go2",
     joints=tuple(_joint(i, name) for i, name in enumerate(MOTOR_NAMES)),
     poses={
-        "stand": (0.0, 0.8, -1.5) * 4,
+        "stand": (-0.1, 0.8, -1.6, 0.1, 0.8, -1.6) * 2,  # a stance that takes a push well
         # legs folded and spread, the last pose of Unitree's low-level stand example
         "lie": (-0.35, 1.36, -2.65, 0.35, 1.36, -2.65, -0.5, 1.36, -2.65, 0.5, 1.36, -2.65),
     },

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEGS = ("FR", "FL", "RR", "RL")
+from rfx.robots.go2 import GO2, LEGS
+
 HIP_X, HIP_Y = 0.1934, 0.0465
 THIGH_Y = 0.0955
 THIGH_LENGTH = CALF_LENGTH = 0.213
@@ -29,12 +30,8 @@ ARMATURE, DAMPING, FRICTION_LOSS = 0.01, 0.1, 0.2
 TIMESTEP = 0.002
 
 LINKS = ("trunk", *(f"{leg}_{part}" for leg in LEGS for part in ("hip", "thigh", "calf")))
-# In motor order: travel (rad), largest torque (Nm), and a stance that takes a push well (rad).
-JOINTS = LINKS[1:]
-LOWER = np.array([-1.0472, -1.5708, -2.7227] * 2 + [-1.0472, -0.5236, -2.7227] * 2)
-UPPER = np.array([1.0472, 3.4907, -0.83776] * 2 + [1.0472, 4.5379, -0.83776] * 2)
-TORQUE_LIMIT = np.array([23.7, 23.7, 45.43] * 4)
-STAND_POSE = np.array([-0.1, 0.8, -1.6, 0.1, 0.8, -1.6] * 2)
+JOINTS = GO2.joint_names
+LOWER, UPPER, TORQUE_LIMIT = GO2.lower, GO2.upper, GO2.torque_limit
 
 WHITE, GREY, DARK, BLACK = (0.87, 0.88, 0.90), (0.55, 0.58, 0.62), (0.20, 0.21, 0.24), (0.06, 0.06, 0.07)
 LENS = (0.10, 0.28, 0.42)

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
 from rfx.errors import ConfigError, InvalidValueError
+from rfx.robots.go2 import GO2
 from rfx.sim.core import motor_law
-from rfx.sim.go2_model import STAND_POSE
 
 Array = NDArray[np.float64]
 Pose = Literal["lie", "stand"]
@@ -200,9 +200,9 @@ class Plant(Protocol):
 def joint_pose(pose: object) -> Array:
     """Joint positions of a pose that a plant can start in, shape (12,); ConfigError for other names."""
     if pose == "lie":
-        return np.array(LIE_POSE)
+        return GO2.pose("lie")
     if pose == "stand":
-        return STAND_POSE.copy()
+        return GO2.pose("stand")
     raise ConfigError(f"expected pose to be 'lie' or 'stand', got {pose!r}")
 
 
@@ -217,7 +217,3 @@ def checked_push(force: ArrayLike, duration: object) -> tuple[Array, int]:
     if float(np.abs(vector).max()) > 1e5:
         raise InvalidValueError(f"expected force within 100 000 N, got {vector.tolist()}")
     return vector, round(arrays.number(duration, "duration", above=0.0, maximum=3600.0) / TIMESTEP)
-
-
-# Legs folded and spread, from Unitree's low-level stand example (its last pose).
-LIE_POSE = (-0.35, 1.36, -2.65, 0.35, 1.36, -2.65, -0.5, 1.36, -2.65, 0.5, 1.36, -2.65)

@@ -1,6 +1,51 @@
-"""The ``rfx`` command."""
+"""The ``rfx`` command. Each sub-command is a module with ``add_arguments`` and ``run``; only the chosen one loads."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from rfx._version import __version__
+from rfx.errors import RfxError
+
+# name -> (module, one line of help)
+COMMANDS = {
+    "demo": ("rfx.cli.demo", "a simulated Go2 stands up, takes a push and lies down, over real DDS"),
+    "doctor": ("rfx.cli.doctor", "what this machine has, what is missing and how to get it"),
+    "robot": ("rfx.cli.robot", "be a simulated Go2 for other programs"),
+}
+INTERRUPTED = 130
 
 
-def main() -> int:
-    """Run the console script."""
-    raise SystemExit("rfx: no command yet")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    Our own errors end with one line on stderr and code 1 (with ``RFX_DEBUG=1`` they keep their traceback), Ctrl+C with
+    130.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="rfx", description="From a trained policy to a Unitree Go2 that walks.")
+    parser.add_argument("--version", action="version", version=f"rfx {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((w for w in words if not w.startswith("-")), None)
+    for name, (module, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        if name == chosen:
+            loaded = importlib.import_module(module)
+            loaded.add_arguments(sub)
+            sub.set_defaults(run=loaded.run)
+    args = parser.parse_args(words)
+    try:
+        return int(args.run(args))
+    except RfxError as error:
+        if os.environ.get("RFX_DEBUG", "0") not in ("", "0"):
+            raise
+        print(f"rfx: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("rfx: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more: end quietly
+        return 1

@@ -1,0 +1,190 @@
+"""``rfx doctor``: what this machine has, what is missing and how to get it."""
+
+import argparse
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import rfx
+from rfx.errors import RfxError
+
+PROBE_TICKS = 100
+PROBE_PERIOD_S = 0.002
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor: ``status`` is ok, warn, missing (optional) or fail (rfx cannot do its work)."""
+
+    name: str
+    status: str
+    detail: str
+    fix: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``rfx doctor``."""
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print all checks; 0 unless something that rfx needs fails."""
+    checks = check_all()
+    print(json.dumps([asdict(c) for c in checks], indent=2) if args.json else format_checks(checks))
+    return 1 if any(c.status == "fail" for c in checks) else 0
+
+
+def check_all() -> list[Check]:
+    """Return every check; takes about half a second, raises nothing and waits for nothing."""
+    checks: list[Check] = []
+    for name, look in CHECKS:
+        try:
+            checks.append(look())
+        except Exception as error:  # a check that breaks is a finding, not the end of the doctor
+            checks.append(Check(name, "warn", f"could not be looked at: {type(error).__name__}: {error}"))
+    return checks
+
+
+def format_checks(checks: list[Check]) -> str:
+    """Write one aligned line for each check."""
+    width = max(len(c.name) for c in checks)
+    lines = []
+    for c in checks:
+        fix = f"  ->  {c.fix}" if c.fix else ""
+        lines.append(f"{c.name:<{width}}  {c.status:<7}  {c.detail}{fix}")
+    return "\n".join(lines)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _core() -> Check:
+    try:
+        importlib.import_module("rfx.control.loop")
+        importlib.import_module("rfx.go2.wire")
+    except ImportError as error:
+        fix = "python setup.py build_ext --inplace, or pip install ."
+        return Check("rfx", "fail", f"{rfx.__version__}, the compiled core does not load: {error}", fix)
+    return Check("rfx", "ok", f"{rfx.__version__}, compiled core, {Path(rfx.__file__).parent}")
+
+
+def _python() -> Check:
+    free = "free-threaded, " if not getattr(sys, "_is_gil_enabled", lambda: True)() else ""
+    return Check("python", "ok", f"{platform.python_version()}, {free}{platform.platform(terse=True)}, {platform.machine()}")
+
+
+def _arrays() -> Check:
+    return Check("arrays", "ok", f"numpy {_version('numpy')}, scipy {_version('scipy')}")
+
+
+def _clock() -> Check:
+    info = time.get_clock_info("monotonic")
+    late = []
+    deadline = time.monotonic()
+    for _ in range(PROBE_TICKS):
+        deadline += PROBE_PERIOD_S
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        late.append(max(0.0, time.monotonic() - deadline))
+    late.sort()
+    p50, p99 = 1e6 * late[len(late) // 2], 1e6 * late[int(0.99 * len(late))]
+    status = "ok" if p99 < 1000 else "warn"
+    detail = f"{info.implementation}, {info.resolution * 1e9:.0f} ns; wake-ups late by {p50:.0f} us, p99 {p99:.0f} us"
+    fix = "" if status == "ok" else "a shared or busy machine: real-time runs will show its stalls, lockstep does not"
+    return Check("clock", status, detail, fix)
+
+
+def _real_time() -> Check:
+    if not hasattr(os, "sched_setscheduler"):
+        return Check("real time", "warn", "this platform has no SCHED_FIFO; loops run at normal priority")
+    import resource
+
+    wanted = getattr(resource, "RLIMIT_RTPRIO", None)
+    priority = resource.getrlimit(wanted)[0] if wanted is not None else 0
+    locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    memory = "unlimited" if locked == resource.RLIM_INFINITY else f"{locked // 1024} KiB"
+    if os.geteuid() == 0 or priority > 0:
+        return Check("real time", "ok", f"SCHED_FIFO may be asked for, locked memory {memory}")
+    fix = "add `@realtime - rtprio 80` and `@realtime - memlock unlimited` to /etc/security/limits.conf and join that group"
+    return Check("real time", "warn", f"no right to SCHED_FIFO, locked memory {memory}", fix)
+
+
+def _cores() -> Check:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    how = f", governor {governor.read_text().strip()}" if governor.exists() else ""
+    return Check("cores", "ok", f"{usable}{how}")
+
+
+def _network() -> Check:
+    names = [name for _, name in socket.if_nameindex()]
+    loop = any(name in ("lo", "lo0") for name in names)
+    return Check("network", "ok" if loop else "warn", ", ".join(names), "" if loop else "bring the loopback interface up")
+
+
+def _dds() -> Check:
+    version = _version("cyclonedds")
+    if version is None:
+        fix = "pip install 'cyclonedds>=11.0.1,<12' on CPython 3.11 to 3.13; no wheel for Linux on ARM"
+        return Check("dds", "missing", "cyclonedds is not installed: no robot can be reached", fix)
+    try:
+        cyclone = importlib.import_module("rfx.go2.backends.cyclone")
+    except (RfxError, ImportError, OSError) as error:
+        return Check("dds", "missing", f"cyclonedds {version} does not load: {error}", "pip install 'cyclonedds>=11.0.1,<12'")
+    if not cyclone.raw_available():
+        fix = "pip install 'cyclonedds>=11.0.1,<12'"
+        return Check("dds", "warn", f"cyclonedds {version}, without raw CDR: some hundred times slower", fix)
+    return Check("dds", "ok", f"cyclonedds {version}, raw CDR")
+
+
+def _optional(name: str, module: str, distribution: str, extra: str, purpose: str) -> Check:
+    if importlib.util.find_spec(module) is None:
+        return Check(name, "missing", f"{distribution} is not installed: {purpose}", f"pip install 'rfx[{extra}]'")
+    return Check(name, "ok", f"{distribution} {_version(distribution) or 'of unknown version'}")
+
+
+def _physics() -> Check:
+    distribution = "mujoco-core" if _version("mujoco-core") else "mujoco"
+    return _optional("physics", "mujoco", distribution, "sim", "the simulated robot is a stand-in that cannot fall")
+
+
+def _plots() -> Check:
+    return _optional("plots", "matplotlib", "matplotlib", "demo", "reports come without plots")
+
+
+def _training() -> Check:
+    if importlib.util.find_spec("tinygrad") is None:
+        return Check("training", "missing", "tinygrad is not installed", "pip install 'tinygrad>=0.14,<0.15'")
+    compiler = os.environ.get("CC") or shutil.which("clang")
+    if not compiler:
+        fix = "install clang, or name one in CC (gcc does not serve)"
+        return Check("training", "warn", f"tinygrad {_version('tinygrad')}, but no clang: it cannot run on the CPU", fix)
+    return Check("training", "ok", f"tinygrad {_version('tinygrad')}, compiler {compiler}")
+
+
+CHECKS: list[tuple[str, Callable[[], Check]]] = [
+    ("rfx", _core),
+    ("python", _python),
+    ("arrays", _arrays),
+    ("clock", _clock),
+    ("real time", _real_time),
+    ("cores", _cores),
+    ("network", _network),
+    ("dds", _dds),
+    ("physics", _physics),
+    ("plots", _plots),
+    ("training", _training),
+]

@@ -1,0 +1,79 @@
+"""``rfx robot simulate``: a simulated Go2 as a process of its own."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands of ``rfx robot``."""
+    commands = parser.add_subparsers(dest="robot_command", required=True, metavar="COMMAND")
+    simulate = commands.add_parser(
+        "simulate",
+        help="be a Go2 on DDS: publish rt/lowstate at 500 Hz, obey rt/lowcmd",
+        description="A simulated Go2 behind the robot's own DDS topics, on the loopback interface unless told otherwise.",
+    )
+    simulate.add_argument("--domain", type=int, default=1, help="DDS domain id (default 1, as Unitree's simulator)")
+    simulate.add_argument("--interface", default="lo", help="network interface (default lo)")
+    simulate.add_argument("--plant", choices=("auto", "mujoco", "joint"), default="auto", help="the physics")
+    simulate.add_argument("--pose", choices=("lie", "stand"), default="lie", help="pose to start in")
+    simulate.add_argument("--lockstep", action="store_true", help="wait for the answer to each state")
+    simulate.add_argument(
+        "--push", action="append", default=[], metavar="START:DURATION:FX,FY,FZ", help="force on the trunk (s, s, N)"
+    )
+    simulate.add_argument(
+        "--command-timeout", type=float, default=0.1, metavar="S", help="damping after so long without a command"
+    )
+    simulate.add_argument("--seconds", type=float, default=None, help="end after so many simulated seconds")
+    simulate.add_argument(
+        "--tied", action="store_true", help="when standard input closes: damping, then end (for a parent process)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the simulated robot until it is told to end."""
+    from rfx.go2.backends.cyclone import CycloneDomain
+    from rfx.go2.simulated import Push, SimulatedGo2
+    from rfx.sim import make_plant
+
+    pushes = [Push.parse(text) for text in args.push]
+    plant = make_plant(args.plant)
+    plant.reset(args.pose)
+    with CycloneDomain(args.domain, args.interface) as domain:
+        robot = SimulatedGo2(
+            plant,
+            domain,
+            lockstep=args.lockstep,
+            command_timeout_s=args.command_timeout,
+            pushes=pushes,
+            say=_say,
+        )
+        _say(plant.description)
+        _say(f"domain {args.domain} on {args.interface}, {'lockstep' if args.lockstep else 'real time'}, ready")
+        signal.signal(signal.SIGTERM, lambda *_: robot.commander_gone())
+        if args.tied:
+            threading.Thread(target=_watch_parent, args=(robot,), daemon=True).start()
+        about = {"ready": True, "plant": plant.name, "description": plant.description, "can_fall": plant.can_fall}
+        print(json.dumps(about), flush=True)
+        try:
+            counters = robot.run(args.seconds)
+        except KeyboardInterrupt:
+            counters = robot.counters
+        summary = {"mode": robot.mode, "seconds": plant.state.time, **vars(counters)}
+        _say(f"ended after {plant.state.time:.3f} s in mode {robot.mode}")
+        print(json.dumps(summary), flush=True)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(f"robot: {line}", file=sys.stderr, flush=True)
+
+
+def _watch_parent(robot: Any) -> None:
+    """Wait until standard input closes, as it does when the parent ends in whatever way."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    robot.commander_gone()

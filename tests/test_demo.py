@@ -1,0 +1,156 @@
+"""``rfx demo`` as a user runs it: two processes, real DDS on loopback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rfx.cli.demo import child_environment, robot_command
+
+SHORT = ["--seconds", "5", "--no-pictures", "--json"]
+
+
+def demo_command(out, *options):
+    return [sys.executable, "-P", "-m", "rfx", "demo", "--out", str(out), *SHORT, *options]
+
+
+def run_demo(out, *options, timeout=120):
+    return subprocess.run(
+        demo_command(out, *options), capture_output=True, text=True, timeout=timeout, env=child_environment()
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    result = run_demo(out)
+    assert result.returncode == 0, result.stderr
+    return out, result, json.loads(result.stdout)
+
+
+def wait_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_robot_stands_and_never_falls(finished):
+    _, _, summary = finished
+    assert summary["verdict"]["passed"]
+    assert summary["verdict"]["stood"]
+    assert not summary["verdict"]["fell"]
+
+
+def test_every_tick_of_the_plan_is_answered(finished):
+    _, _, summary = finished
+    assert summary["ticks"] == 2500
+    assert summary["missed_ticks"] == 0
+
+
+def test_the_report_is_written(finished):
+    out, _, summary = finished
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert "<html" in (out / "report.html").read_text()
+    assert (out / "plots.png").stat().st_size > 10_000
+
+
+def test_the_doctor_speaks_on_stderr_before_anything_else(finished):
+    _, result, _ = finished
+    assert "rfx" in result.stderr.splitlines()[0]
+    assert "cyclonedds" in result.stderr
+
+
+def test_lockstep_gives_the_same_trajectory_again(finished, tmp_path):
+    _, _, summary = finished
+    again = json.loads(run_demo(tmp_path).stdout)
+    assert again["trajectory_sha256"] == summary["trajectory_sha256"]
+
+
+def test_a_push_too_strong_gives_a_fall_and_exit_code_1(tmp_path):
+    result = run_demo(tmp_path, "--push", "900")
+    summary = json.loads(result.stdout)
+    assert summary["verdict"]["fell"]
+    assert result.returncode == 1
+
+
+def test_the_stand_in_serves_without_mujoco_and_says_so(tmp_path):
+    result = run_demo(tmp_path, "--plant", "joint")
+    summary = json.loads(result.stdout)
+    assert result.returncode == 0, result.stderr
+    assert "fixed base" in summary["plant"]
+
+
+def test_real_time_runs_to_its_end(tmp_path):
+    result = run_demo(tmp_path, "--realtime")
+    summary = json.loads(result.stdout)
+    assert summary["mode"] == "real time"
+    assert summary["ticks"] + summary["missed_ticks"] == pytest.approx(2500, rel=0.05)
+
+
+def test_bad_options_give_one_line_and_no_traceback(tmp_path):
+    result = run_demo(tmp_path, "--push", "nan")
+    assert result.returncode != 0
+    assert "push" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def robot_pid(out):
+    log = out / "robot.pid"
+    return int(log.read_text()) if log.exists() and log.read_text() else 0
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["kill", "term", "int"])
+def test_a_killed_demo_leaves_a_damped_robot_that_ends(tmp_path, how):
+    demo = subprocess.Popen(
+        demo_command(tmp_path, "--seconds", "60"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+    )
+    log = tmp_path / "robot.log"
+    assert wait_for(lambda: log.exists() and "first command" in log.read_text())
+    pid = robot_pid(tmp_path)
+    assert alive(pid)
+    demo.send_signal(how)
+    demo.wait(timeout=20)
+    assert demo.returncode != 0
+    assert wait_for(lambda: not alive(pid))
+    assert "damping" in log.read_text()
+
+
+def test_a_killed_robot_ends_the_demo_with_a_clear_error(tmp_path):
+    demo = subprocess.Popen(
+        demo_command(tmp_path, "--seconds", "60"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=child_environment(),
+    )
+    log = tmp_path / "robot.log"
+    assert wait_for(lambda: log.exists() and "first command" in log.read_text())
+    os.kill(robot_pid(tmp_path), signal.SIGKILL)
+    _, text = demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert "robot process is gone" in text
+    assert "signal 9" in text
+
+
+def test_robot_command_spells_options():
+    words = robot_command(domain=7, lockstep=True, tied=False, push=["1:2:3,4,5"], seconds=None)
+    assert words[-5:] == ["--domain", "7", "--lockstep", "--push", "1:2:3,4,5"]

@@ -70,6 +70,7 @@ def test_the_doctor_speaks_on_stderr_before_anything_else(finished):
 def test_lockstep_gives_the_same_trajectory_again(finished, tmp_path):
     _, _, summary = finished
     again = json.loads(run_demo(tmp_path).stdout)
+    assert again["robot"]["reasons"] == summary["robot"]["reasons"] == ["the commander is gone"]
     assert again["trajectory_sha256"] == summary["trajectory_sha256"]
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from rfx.go2.backends.cyclone import LOOPBACK
 from rfx.go2.simulated import SPORT_STATE_EVERY, Push
 
 RATE_HZ = 500.0
-COMMAND_TIMEOUT_S = {True: 0.1, False: 2.0}  # by realtime: a lockstep answer may be held up by a slow machine
+# By realtime. In lockstep an answer may be held up by a slow machine for long; that this process is gone is noticed by
+# the closed pipe, not by the silence.
+COMMAND_TIMEOUT_S = {True: 0.1, False: 60.0}
+PATIENCE_S = 60.0
 LINK_STAGES = ("take", "decode", "encode", "write")
 STAGES = ("take", "decode", "control", "encode", "write")
 
@@ -140,7 +144,7 @@ class DemoRun:
         try:
             about = robot.ready()
             with Go2.connect(Go2Config.loopback(self.domain_id, lockstep=not self.realtime)) as go2:
-                stats = self._drive(go2)
+                stats = self._drive(go2, lambda: robot.child.poll() is None)
         except RfxError as error:
             if robot.child.poll() is not None:
                 raise RfxConnectionError(f"the robot process is gone ({robot.last_words()})") from error
@@ -149,10 +153,10 @@ class DemoRun:
             closing = robot.end()
         return self._log(about, closing, stats)
 
-    def _drive(self, go2: Go2) -> ControlLoopStats:
+    def _drive(self, go2: Go2, alive: Callable[[], bool]) -> ControlLoopStats:
         first = go2.low_state()
         self.plan.start(first.q)
-        clock = None if self.realtime else RobotClock(go2)
+        clock = None if self.realtime else RobotClock(go2, PATIENCE_S, alive)
         cmd, record, times = LowCmd(), self.record, go2.backend.times.last_ns
         wall_end = time.monotonic() + 30.0 + 10.0 * self.plan.seconds
 

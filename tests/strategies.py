@@ -32,7 +32,9 @@ def uniform():
 
 
 def from_tangent(largest=math.pi):
-    return st.builds(lambda axis, angle: Quaternion.from_rotation_vector(axis * angle), directions(), st.floats(0, largest))
+    return st.builds(
+        lambda axis, angle: Quaternion.from_rotation_vector(axis * angle), directions(), st.floats(0, largest)
+    )
 
 
 def near_identity():

@@ -278,5 +278,8 @@ def test_pickles_and_copies_are_equal_to_the_last_bit(t):
 
 
 def test_repr_shows_position_and_angles():
-    assert repr(Transform.from_euler([1, 2, 3], 0.1, 0.2, 0.3)) == "Transform(pos=[1.000, 2.000, 3.000], rpy=[0.100, 0.200, 0.300])"
+    assert (
+        repr(Transform.from_euler([1, 2, 3], 0.1, 0.2, 0.3))
+        == "Transform(pos=[1.000, 2.000, 3.000], rpy=[0.100, 0.200, 0.300])"
+    )
     assert Transform() != "Transform"

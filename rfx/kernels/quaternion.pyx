@@ -148,7 +148,7 @@ cdef double matrix_error(const double* m) noexcept nogil:
         for j in range(i, 3):
             e = m[3 * i] * m[3 * j] + m[3 * i + 1] * m[3 * j + 1] + m[3 * i + 2] * m[3 * j + 2]
             e = fabs(e - 1.0) if i == j else fabs(e)
-            if not e <= worst:
+            if worst == worst and not e <= worst:  # a NaN stays
                 worst = e
     det = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6])
     return fmax(worst, 2.0) if det < 0.0 and worst == worst else worst

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for rotations and poses: uniform, from the tangent space, near identity, near pi, near gimbal lock."""
+"""Hypothesis strategies for rotations and poses: uniform, from the tangent, near identity, pi and gimbal lock."""
 
 import math
 

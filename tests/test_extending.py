@@ -1,4 +1,4 @@
-"""Other people's Cython may cimport our kernels: a foreign package is built and run against the rfx that is imported."""
+"""Other people's Cython may cimport our kernels: a foreign package is built and run against this rfx."""
 
 import os
 import shutil

@@ -243,7 +243,7 @@ def test_other_shapes_are_refused(name, bad):
     if name == "quat_from_euler" and np.shape(bad) == (3,):
         bad = np.zeros(4)
     arguments[0] = bad
-    with pytest.raises(ShapeError, match="expected .* of shape"):
+    with pytest.raises(ShapeError, match=r"expected .* of shape"):
         function(*arguments)
 
 

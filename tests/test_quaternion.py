@@ -310,9 +310,8 @@ def test_rows_keep_their_dtype_and_out_is_used(dtype, n):
     out = np.empty_like(v)
     result = q.rotate_vector(v, out=out)
     assert result is out
-    assert np.abs(result - v.astype(float) @ q.to_rotation_matrix().T).max(initial=0) < (
-        1e-6 if dtype == np.float32 else 1e-14
-    )
+    error = np.abs(result - v.astype(float) @ q.to_rotation_matrix().T).max(initial=0)
+    assert error < (1e-6 if dtype == np.float32 else 1e-14)
     assert (q * v == result).all()
 
 

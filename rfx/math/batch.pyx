@@ -33,7 +33,7 @@ from rfx.math.vectors cimport affine_rows
 import numpy as np
 
 from rfx.arrays import finite, number
-from rfx.errors import InvalidValueError, ShapeError
+from rfx.errors import InvalidValueError
 
 cnp.import_array()
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy
-import rfx
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+import rfx
 
 setup(
     name="foreign",

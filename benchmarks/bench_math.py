@@ -1,7 +1,7 @@
 """Quaternions and poses against numpy-quaternion, pinocchio, scipy and pytransform3d.
 
-Run by ``pytest benchmarks/bench_math.py --benchmark-enable``: single calls through pytest-benchmark, ours and the peer in
-one group. ``python benchmarks/bench_math.py`` measures the ratios that count: many interleaved rounds, minimum of each.
+``pytest benchmarks/bench_math.py --benchmark-enable`` runs each through pytest-benchmark, ours and the peer in one group.
+``python benchmarks/bench_math.py`` measures the ratios that count: many interleaved rounds, minimum of each.
 """
 
 import timeit

@@ -1,6 +1,6 @@
 """Quaternions and poses against numpy-quaternion, pinocchio, scipy and pytransform3d.
 
-``pytest benchmarks/bench_math.py --benchmark-enable`` runs each through pytest-benchmark, ours and the peer in one group.
+Run by ``pytest benchmarks/bench_math.py --benchmark-enable``, each goes through pytest-benchmark, ours beside the peer.
 ``python benchmarks/bench_math.py`` measures the ratios that count: many interleaved rounds, minimum of each.
 """
 

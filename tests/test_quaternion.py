@@ -347,6 +347,13 @@ def test_vectors_that_are_not_finite_are_refused(bad):
             Quaternion().rotate_vector(v)
 
 
+def test_integers_of_any_size_are_taken_or_refused_cleanly():
+    assert Quaternion().rotate_vector([10**30, -1, 0]).tolist() == [1e30, -1.0, 0.0]
+    for v in ([10**400, 0, 0], (0, 0, -(10**400))):
+        with pytest.raises((DTypeError, InvalidValueError), match="expected vector"):
+            Quaternion().rotate_vector(v)
+
+
 def test_a_rotation_that_overflows_is_refused():
     q = Quaternion.from_euler(0, 0, math.pi / 4)
     for v in ([1.7e308, 1.7e308, 0], [[1.7e308, 1.7e308, 0]], np.full((2, 3), 3e38, np.float32)):

@@ -219,7 +219,7 @@ def quat_to_euler(quaternions, out=None):
 
 
 def quat_from_matrix(matrices, out=None, atol=1e-6):
-    """Return the quaternions of rotation matrices; w or else the largest component comes out positive.
+    """Return the quaternions of rotation matrices; the largest component comes out positive.
 
     Parameters
     ----------

@@ -157,7 +157,7 @@ cdef class Quaternion:
 
     @staticmethod
     def from_rotation_matrix(matrix, atol=1e-6):
-        """Return the rotation of a (3, 3) matrix; w or else the largest component comes out positive.
+        """Return the rotation of a (3, 3) matrix; the largest component comes out positive.
 
         Raises
         ------

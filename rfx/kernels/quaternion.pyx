@@ -148,7 +148,7 @@ cdef double matrix_error(const double* m) noexcept nogil:
         for j in range(i, 3):
             e = m[3 * i] * m[3 * j] + m[3 * i + 1] * m[3 * j + 1] + m[3 * i + 2] * m[3 * j + 2]
             e = fabs(e - 1.0) if i == j else fabs(e)
-            if not e <= worst:
+            if worst == worst and not e <= worst:  # a NaN stays
                 worst = e
     det = m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6])
     return fmax(worst, 2.0) if det < 0.0 and worst == worst else worst
@@ -239,17 +239,18 @@ cdef int quat_slerp_n(const real* a, Py_ssize_t a_step, const real* b, Py_ssize_
     cdef double[64] w0
     cdef double[64] w1
     cdef Py_ssize_t first, k, size
-    cdef int found = 0, beyond
+    cdef int found = 0, beyond = 0
     cdef const real* p
     cdef const real* q
     for first in range(0, n, 64):
         size = n - first if n - first < 64 else 64
         p = a + first * a_step
         q = b + first * b_step
-        beyond = 0
-        for k in range(size):
-            ts[k] = t[(first + k) * t_step]
-            beyond |= not 0.0 <= ts[k] <= 1.0
+        beyond = beyond and not t_step
+        if t_step or not first:
+            for k in range(64 if t_step == 0 else size):
+                ts[k] = t[(first + k) * t_step]
+                beyond |= not 0.0 <= ts[k] <= 1.0
         if real is float:
             found |= rfx_gap_rows_f32(p, a_step, q, b_step, gap2, sum2, size)
         else:

@@ -15,36 +15,37 @@
 
 #include "rotation_rows.h" /* RFX_CLONES */
 
+/* Even and odd powers apart: two short chains instead of a long one. */
 static inline double rfx_atan_ratio(double u)
 {
-    double r = -0.017656020531304054;
-    r = r * u + 0.03782979659306492;
-    r = r * u - 0.05029808978781952;
-    r = r * u + 0.058457120303033405;
-    r = r * u - 0.06662792669157343;
-    r = r * u + 0.07692031420339522;
-    r = r * u - 0.0909089603067771;
-    r = r * u + 0.11111110717862656;
-    r = r * u - 0.1428571427870377;
-    r = r * u + 0.19999999999935256;
-    r = r * u - 0.333333333333331;
-    return r * u + 1.0;
+    double v = u * u;
+    double odd = -0.017656020531304054, even = 0.03782979659306492;
+    odd = odd * v - 0.05029808978781952;
+    even = even * v + 0.058457120303033405;
+    odd = odd * v - 0.06662792669157343;
+    even = even * v + 0.07692031420339522;
+    odd = odd * v - 0.0909089603067771;
+    even = even * v + 0.11111110717862656;
+    odd = odd * v - 0.1428571427870377;
+    even = even * v + 0.19999999999935256;
+    odd = odd * v - 0.333333333333331;
+    return (even * v + 1.0) + u * odd;
 }
 
 static inline double rfx_sin_ratio(double y)
 {
-    double r = 2.7206900590218867e-15;
-    r = r * y - 7.64294426441843e-13;
-    r = r * y + 1.6058937783104759e-10;
-    r = r * y - 2.5052106830251334e-08;
-    r = r * y + 2.75573192105823e-06;
-    r = r * y - 0.0001984126984120493;
-    r = r * y + 0.008333333333333175;
-    r = r * y - 0.16666666666666666;
-    return r * y + 1.0;
+    double v = y * y;
+    double even = 2.7206900590218867e-15, odd = -7.64294426441843e-13;
+    even = even * v + 1.6058937783104759e-10;
+    odd = odd * v - 2.5052106830251334e-08;
+    even = even * v + 2.75573192105823e-06;
+    odd = odd * v - 0.0001984126984120493;
+    even = even * v + 0.008333333333333175;
+    odd = odd * v - 0.16666666666666666;
+    return (even * v + 1.0) + y * odd;
 }
 
-/* gap2 = |a - b|^2, sum2 = |a + b|^2, 0 <= t <= 1; the sign that takes the shorter way is in w1. */
+/* gap2 = |a - b|^2, sum2 = |a + b|^2, 0 <= t <= 1; the sign that takes the shorter way is in w1. t = 0 gives 1 exactly. */
 static inline void rfx_slerp_pair(double gap2, double sum2, double t, double *w0, double *w1)
 {
     double near2 = gap2 < sum2 ? gap2 : sum2;
@@ -53,11 +54,12 @@ static inline void rfx_slerp_pair(double gap2, double sum2, double t, double *w0
     double s = 2.0 + sqrt(far2);
     double u = near2 / (s * s);
     double a = rfx_atan_ratio(u);
-    double y = 16.0 * u * a * a;
-    double whole = rfx_sin_ratio(y);
+    double y = 16.0 * u * (a * a);
+    double whole = 1.0 / rfx_sin_ratio(y);
     double r = 1.0 - t;
-    *w0 = r * rfx_sin_ratio(r * r * y) / whole;
-    *w1 = side * rfx_sin_ratio(t * t * y) / whole;
+    double first = r * rfx_sin_ratio(r * r * y) * whole;
+    *w0 = t == 0.0 ? 1.0 : first;
+    *w1 = side * rfx_sin_ratio(t * t * y) * whole;
 }
 
 RFX_CLONES static void rfx_slerp_weights(const double *restrict gap2, const double *restrict sum2,

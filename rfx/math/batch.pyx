@@ -33,7 +33,7 @@ from rfx.math.vectors cimport affine_rows
 import numpy as np
 
 from rfx.arrays import finite, number
-from rfx.errors import InvalidValueError, ShapeError
+from rfx.errors import InvalidValueError
 
 cnp.import_array()
 
@@ -219,7 +219,7 @@ def quat_to_euler(quaternions, out=None):
 
 
 def quat_from_matrix(matrices, out=None, atol=1e-6):
-    """Return the quaternions of rotation matrices; w or else the largest component comes out positive.
+    """Return the quaternions of rotation matrices; the largest component comes out positive.
 
     Parameters
     ----------

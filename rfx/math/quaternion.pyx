@@ -157,7 +157,7 @@ cdef class Quaternion:
 
     @staticmethod
     def from_rotation_matrix(matrix, atol=1e-6):
-        """Return the rotation of a (3, 3) matrix; w or else the largest component comes out positive.
+        """Return the rotation of a (3, 3) matrix; the largest component comes out positive.
 
         Raises
         ------
@@ -244,7 +244,7 @@ cdef class Quaternion:
     def to_axis_angle(self):
         """Return (axis, angle): a unit vector (3,) and an angle in [0, pi]. The identity has axis (0, 0, 1)."""
         cdef Vec3 v = vec3_make(self.q.x, self.q.y, self.q.z)
-        cdef double n = vec3_norm(v), angle = vec3_norm(quat_log(self.q))
+        cdef double angle = vec3_norm(quat_log(self.q))
         cdef Quat unit = quat_make(0.0, v.x, v.y, v.z)
         if not quat_normalize(&unit):
             return make3(vec3_make(0.0, 0.0, 1.0)), 0.0

@@ -94,5 +94,3 @@ cdef object check_unit(cnp.ndarray quaternions, str name):
         raise InvalidValueError(
             f"expected {name} to be of unit length (see quat_normalize), got {rows[i].tolist()} at {at}"
         )
-
-

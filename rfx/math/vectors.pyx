@@ -1,7 +1,6 @@
 """Vectors in and out of the faces of this room: a quick way for what is common, rfx.arrays for the rest."""
 
 cimport numpy as cnp
-from cpython.exc cimport PyErr_Clear, PyErr_Occurred
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_AsDouble, PyLong_CheckExact
@@ -31,9 +30,9 @@ cdef inline bint read1(object value, double* out) noexcept:
     if PyFloat_CheckExact(value):
         out[0] = PyFloat_AS_DOUBLE(value)
     elif PyLong_CheckExact(value):
-        out[0] = PyLong_AsDouble(value)
-        if out[0] == -1.0 and PyErr_Occurred():
-            PyErr_Clear()
+        try:
+            out[0] = PyLong_AsDouble(value)
+        except OverflowError:
             return False
     else:
         return False

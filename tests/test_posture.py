@@ -1,5 +1,7 @@
 """rfx.go2.posture: joint targets over time."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_spans_are_back_to_back():
     spans = PosturePlan.stand_and_lie(6.0).spans()
     assert spans[0][1] == 0.0
     assert spans[-1][2] == pytest.approx(6.0)
-    assert all(a[2] == b[1] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[2] == b[1] for a, b in itertools.pairwise(spans))
 
 
 def test_bad_input_is_refused():

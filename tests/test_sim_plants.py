@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, MissingDependencyError, ShapeError
-from rfx.sim import Camera, JointCommand, JointSpacePlant, Plant, make_plant
 from rfx.robots.go2 import GO2
+from rfx.sim import Camera, JointCommand, JointSpacePlant, Plant, make_plant
 from rfx.sim.go2_model import JOINTS, LOWER, TORQUE_LIMIT, UPPER
 
 PLANTS = ["joint", "mujoco"]

@@ -84,7 +84,9 @@ def _core() -> Check:
 
 def _python() -> Check:
     free = "free-threaded, " if not getattr(sys, "_is_gil_enabled", lambda: True)() else ""
-    return Check("python", "ok", f"{platform.python_version()}, {free}{platform.platform(terse=True)}, {platform.machine()}")
+    return Check(
+        "python", "ok", f"{platform.python_version()}, {free}{platform.platform(terse=True)}, {platform.machine()}"
+    )
 
 
 def _arrays() -> Check:
@@ -132,7 +134,9 @@ def _cores() -> Check:
 def _network() -> Check:
     names = [name for _, name in socket.if_nameindex()]
     loop = any(name in ("lo", "lo0") for name in names)
-    return Check("network", "ok" if loop else "warn", ", ".join(names), "" if loop else "bring the loopback interface up")
+    return Check(
+        "network", "ok" if loop else "warn", ", ".join(names), "" if loop else "bring the loopback interface up"
+    )
 
 
 def _dds() -> Check:
@@ -143,7 +147,9 @@ def _dds() -> Check:
     try:
         cyclone = importlib.import_module("rfx.go2.backends.cyclone")
     except (RfxError, ImportError, OSError) as error:
-        return Check("dds", "missing", f"cyclonedds {version} does not load: {error}", "pip install 'cyclonedds>=11.0.1,<12'")
+        return Check(
+            "dds", "missing", f"cyclonedds {version} does not load: {error}", "pip install 'cyclonedds>=11.0.1,<12'"
+        )
     if not cyclone.raw_available():
         fix = "pip install 'cyclonedds>=11.0.1,<12'"
         return Check("dds", "warn", f"cyclonedds {version}, without raw CDR: some hundred times slower", fix)
@@ -171,7 +177,9 @@ def _training() -> Check:
     compiler = os.environ.get("CC") or shutil.which("clang")
     if not compiler:
         fix = "install clang, or name one in CC (gcc does not serve)"
-        return Check("training", "warn", f"tinygrad {_version('tinygrad')}, but no clang: it cannot run on the CPU", fix)
+        return Check(
+            "training", "warn", f"tinygrad {_version('tinygrad')}, but no clang: it cannot run on the CPU", fix
+        )
     return Check("training", "ok", f"tinygrad {_version('tinygrad')}, compiler {compiler}")
 
 

@@ -76,7 +76,11 @@ def _line(axes: Any, log: "DemoLog", values: Any, label: str, colour: str) -> No
     if log.pushes and np.isfinite(values).any():
         start, _, force = log.pushes[0]
         axes.annotate(
-            f" push {np.linalg.norm(force):.0f} N", (start, 0.06), xycoords=("data", "axes fraction"), fontsize=8, ha="right"
+            f" push {np.linalg.norm(force):.0f} N",
+            (start, 0.06),
+            xycoords=("data", "axes fraction"),
+            fontsize=8,
+            ha="right",
         )
 
 

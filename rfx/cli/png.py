@@ -12,7 +12,9 @@ from rfx.errors import DTypeError, ShapeError
 def png_bytes(picture: NDArray[np.uint8]) -> bytes:
     """Return an RGB picture, shape (height, width, 3), uint8, as the bytes of a PNG file (RFC 2083)."""
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
-        raise DTypeError(f"expected picture to be a uint8 array, got {getattr(picture, 'dtype', type(picture).__name__)}")
+        raise DTypeError(
+            f"expected picture to be a uint8 array, got {getattr(picture, 'dtype', type(picture).__name__)}"
+        )
     if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise ShapeError(f"expected picture of shape (height, width, 3), got {picture.shape}")
     height, width, _ = picture.shape

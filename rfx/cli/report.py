@@ -151,7 +151,9 @@ def format_table(summary: dict[str, Any]) -> str:
     for start, duration, force in summary["pushes"]:
         lines.append(f"push of {math.hypot(*force):.0f} N for {duration:g} s at {start:.2f} s")
     if summary["max_tilt_deg"] is not None:
-        lines.append(f"largest tilt {summary['max_tilt_deg']:.1f} deg, largest torque {summary['peak_torque_nm']:.1f} Nm")
+        lines.append(
+            f"largest tilt {summary['max_tilt_deg']:.1f} deg, largest torque {summary['peak_torque_nm']:.1f} Nm"
+        )
     lines += ["", f"{'PASSED' if summary['verdict']['passed'] else 'FAILED'}: {summary['verdict']['text']}"]
     return "\n".join(lines)
 
@@ -208,8 +210,10 @@ def _page(log: DemoLog, summary: dict[str, Any], files: dict[str, bytes], note: 
 
     passed = summary["verdict"]["passed"]
     moments = "; ".join(title for title, _ in log.pictures)
-    when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    where = f"rfx {__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}, {platform.machine()}"
+    when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    where = (
+        f"rfx {__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}, {platform.machine()}"
+    )
     parts = [
         "<!DOCTYPE html>",
         f'<html lang="en"><head><meta charset="utf-8"/><title>rfx demo</title><style>{STYLE}</style></head><body>',

@@ -187,7 +187,9 @@ class Go2:
         if not isinstance(cmd, LowCmd):
             raise DTypeError(f"expected a LowCmd, got {type(cmd).__name__}")
         if not cmd.is_safe:
-            raise InvalidValueError("expected every motor command to be finite and every gain at least 0; nothing was sent")
+            raise InvalidValueError(
+                "expected every motor command to be finite and every gain at least 0; nothing was sent"
+            )
         low = self._low
         if self.config.lockstep and low is not None:
             cmd.reserve = low.tick

@@ -16,7 +16,15 @@ from rfx.errors import ConfigError, DTypeError, InvalidStateError, MissingDepend
 
 try:
     from cyclonedds import _clayer
-    from cyclonedds.core import DDSException, GuardCondition, InstanceState, ReadCondition, SampleState, ViewState, WaitSet
+    from cyclonedds.core import (
+        DDSException,
+        GuardCondition,
+        InstanceState,
+        ReadCondition,
+        SampleState,
+        ViewState,
+        WaitSet,
+    )
     from cyclonedds.domain import Domain, DomainParticipant
     from cyclonedds.pub import DataWriter
     from cyclonedds.qos import Policy, Qos
@@ -70,7 +78,9 @@ class _SharedDomains:
             if domain_id in self._open:
                 domain, there, users = self._open[domain_id]
                 if there != interface:
-                    raise ConfigError(f"domain {domain_id} is open on interface {there} in this process, not {interface}")
+                    raise ConfigError(
+                        f"domain {domain_id} is open on interface {there} in this process, not {interface}"
+                    )
             else:
                 domain, users = Domain(domain_id, configuration(interface)), 0
             self._open[domain_id] = (domain, interface, users + 1)
@@ -114,7 +124,9 @@ class CycloneDomain:
         if interface is not None and interface not in known:
             raise RfxConnectionError(f"no network interface {interface!r}; this machine has {', '.join(known)}")
         if raw and not raw_available():
-            raise MissingDependencyError("this cyclonedds has no raw CDR functions; leave raw=None to use its IDL classes")
+            raise MissingDependencyError(
+                "this cyclonedds has no raw CDR functions; leave raw=None to use its IDL classes"
+            )
         self.interface = interface
         self.raw = raw_available() if raw is None else bool(raw)
         self._endpoints: list[RawReader | RawWriter] = []

@@ -12,12 +12,28 @@ if TYPE_CHECKING:
     from rfx.control.histogram import Histogram as Histogram
     from rfx.control.loop import ControlLoop as ControlLoop
     from rfx.control.loop import run_control_loop as run_control_loop
+    from rfx.control.pid import Pid as Pid
+    from rfx.control.pid import PidArray as PidArray
+    from rfx.control.pid_config import PidConfig as PidConfig
     from rfx.control.realtime import Right as Right
+    from rfx.control.state_machine import EnumStateMachine as EnumStateMachine
+    from rfx.control.state_machine import FunctionState as FunctionState
+    from rfx.control.state_machine import State as State
+    from rfx.control.state_machine import StateMachine as StateMachine
+    from rfx.control.state_machine import Transition as Transition
     from rfx.control.stats import ControlLoopStats as ControlLoopStats
     from rfx.control.ticks import BusyTick as BusyTick
 
 # public name -> the module it lives in
 _HOME = {
+    "EnumStateMachine": "rfx.control.state_machine",
+    "FunctionState": "rfx.control.state_machine",
+    "Pid": "rfx.control.pid",
+    "PidArray": "rfx.control.pid",
+    "PidConfig": "rfx.control.pid_config",
+    "State": "rfx.control.state_machine",
+    "StateMachine": "rfx.control.state_machine",
+    "Transition": "rfx.control.state_machine",
     "BusyTick": "rfx.control.ticks",
     "Clock": "rfx.control.clock",
     "CompiledTick": "rfx.control.capsule",

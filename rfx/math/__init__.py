@@ -7,6 +7,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.math.angles import angle_diff as angle_diff
+    from rfx.math.angles import lerp as lerp
+    from rfx.math.angles import normalize_angle as normalize_angle
     from rfx.math.batch import quat_from_euler as quat_from_euler
     from rfx.math.batch import quat_from_matrix as quat_from_matrix
     from rfx.math.batch import quat_inverse as quat_inverse
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
     from rfx.math.batch import quat_slerp as quat_slerp
     from rfx.math.batch import quat_to_euler as quat_to_euler
     from rfx.math.batch import quat_to_matrix as quat_to_matrix
+    from rfx.math.filters import ButterworthFilter as ButterworthFilter
+    from rfx.math.filters import DerivativeFilter as DerivativeFilter
+    from rfx.math.filters import LowPassFilter as LowPassFilter
+    from rfx.math.filters import MovingAverageFilter as MovingAverageFilter
+    from rfx.math.filters import Vector3Filter as Vector3Filter
     from rfx.math.pose_batch import pose_compose as pose_compose
     from rfx.math.pose_batch import pose_inverse as pose_inverse
     from rfx.math.pose_batch import pose_transform_points as pose_transform_points
@@ -24,6 +32,14 @@ if TYPE_CHECKING:
 
 # public name -> the module it lives in
 _HOME = {
+    "ButterworthFilter": "rfx.math.filters",
+    "DerivativeFilter": "rfx.math.filters",
+    "LowPassFilter": "rfx.math.filters",
+    "MovingAverageFilter": "rfx.math.filters",
+    "Vector3Filter": "rfx.math.filters",
+    "angle_diff": "rfx.math.angles",
+    "lerp": "rfx.math.angles",
+    "normalize_angle": "rfx.math.angles",
     "Quaternion": "rfx.math.quaternion",
     "Transform": "rfx.math.transform",
     "quat_from_euler": "rfx.math.batch",

@@ -2,7 +2,26 @@
 
 from typing import Protocol, runtime_checkable
 
+from rfx.control import Histogram
 from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
+
+STAGES = ("take", "decode", "encode", "write")
+
+
+class StageTimes:
+    """How long each stage of a link took: the last time in ``last_ns``, all of them in ``histograms``."""
+
+    def __init__(self) -> None:
+        self.last_ns = dict.fromkeys(STAGES, 0)
+        self.histograms = {name: Histogram() for name in STAGES}
+
+    def add(self, stage: str, ns: int) -> None:
+        """Record one duration."""
+        self.last_ns[stage] = ns
+        self.histograms[stage].record(ns)
+
+    def __repr__(self) -> str:
+        return f"StageTimes({', '.join(f'{k}={v / 1000:.1f} us' for k, v in self.last_ns.items())})"
 
 
 @runtime_checkable
@@ -21,7 +40,9 @@ class StateReceiver(Protocol):
 
 @runtime_checkable
 class DdsBackend(Protocol):
-    """A link to a robot, whatever carries it."""
+    """A link to a robot, whatever carries it. ``times`` says how long its stages take."""
+
+    times: StageTimes
 
     def publish_low_cmd(self, cmd: LowCmd) -> None:
         """Send a low-level command; its checksum is computed and stored."""

@@ -182,7 +182,7 @@ class CycloneDomain:
         self._participant = None
         _domains.release(self.domain_id)
 
-    def _topic(self, name: str, message: type) -> Topic:
+    def _topic(self, name: str, message: Any) -> Topic:
         if self._closed:
             raise InvalidStateError(f"{self!r} is closed")
         if name in self._topics:
@@ -208,7 +208,7 @@ def _qos(reliable: bool, depth: int) -> Qos:
 class RawReader:
     """Takes CDR bytes of one topic. Waiting releases the GIL and lets Ctrl+C through; safe from several threads."""
 
-    def __init__(self, domain: CycloneDomain, topic: str, message: type, qos: Qos) -> None:
+    def __init__(self, domain: CycloneDomain, topic: str, message: Any, qos: Qos) -> None:
         self.topic = topic
         self._raw = domain.raw
         self._reader: Any = DataReader(domain._participant, domain._topic(topic, message), qos=qos)
@@ -275,7 +275,7 @@ class RawReader:
 class RawWriter:
     """Writes CDR bytes to one topic."""
 
-    def __init__(self, domain: CycloneDomain, topic: str, message: type, qos: Qos) -> None:
+    def __init__(self, domain: CycloneDomain, topic: str, message: Any, qos: Qos) -> None:
         self.topic = topic
         self._raw = domain.raw
         self._writer: Any = DataWriter(domain._participant, domain._topic(topic, message), qos=qos)

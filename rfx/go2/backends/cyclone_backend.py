@@ -2,29 +2,11 @@
 
 import time
 
-from rfx.control import Histogram
 from rfx.errors import CodecError
 from rfx.go2 import topics
+from rfx.go2.backends.base import StageTimes
 from rfx.go2.backends.cyclone import CycloneDomain, RawReader
 from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
-
-STAGES = ("take", "decode", "encode", "write")
-
-
-class StageTimes:
-    """How long each stage of the link took: the last time in ``last_ns``, all of them in ``histograms``."""
-
-    def __init__(self) -> None:
-        self.last_ns = dict.fromkeys(STAGES, 0)
-        self.histograms = {name: Histogram() for name in STAGES}
-
-    def add(self, stage: str, ns: int) -> None:
-        """Record one duration."""
-        self.last_ns[stage] = ns
-        self.histograms[stage].record(ns)
-
-    def __repr__(self) -> str:
-        return f"StageTimes({', '.join(f'{k}={v / 1000:.1f} us' for k, v in self.last_ns.items())})"
 
 
 class CycloneReceiver:

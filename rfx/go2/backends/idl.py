@@ -35,7 +35,7 @@ _NUMBERS = {
 
 
 @functools.cache
-def idl_class(message: type) -> type:
+def idl_class(message: Any) -> Any:
     """Return the IDL class of one of our message classes."""
     if issubclass(message, Envelope):
         header = idl_class(message.HEADER)
@@ -73,7 +73,7 @@ def to_idl(message: Any) -> Any:
     return idl_class(type(message))(*values)
 
 
-def from_idl(message: type, sample: Any) -> Any:
+def from_idl(message: Any, sample: Any) -> Any:
     """Return our message of that class from an IDL object."""
     return message.from_cdr(sample.serialize(use_version_2=False))
 

@@ -1,0 +1,1 @@
+"""One step of the filters over channels, C level only: see filters.pxd."""

@@ -1,0 +1,59 @@
+"""One step of each filter over n channels that lie side by side. State comes first, then inputs, then outputs."""
+
+
+cdef void low_pass(double* y, const double* x, double* out, double alpha, Py_ssize_t n) noexcept nogil:
+    # y' = alpha x + (1 - alpha) y
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = alpha * x[i] + (1.0 - alpha) * y[i]
+        out[i] = y[i]
+
+
+cdef void moving_average(
+        double* ring, double* total, double* lost, Py_ssize_t window, Py_ssize_t seen, const double* x, double* out,
+        Py_ssize_t n) noexcept nogil:
+    # Mean of the last min(seen + 1, window) samples; ring is (window, n). The sum is kept by compensated addition
+    # (Neumaier 1974) and added up afresh each time the ring comes round, so that it never drifts.
+    cdef Py_ssize_t i, k, slot = seen % window
+    cdef Py_ssize_t count = seen + 1 if seen < window else window
+    for i in range(n):
+        if seen >= window:
+            add(&total[i], &lost[i], -ring[slot * n + i])
+        ring[slot * n + i] = x[i]
+        add(&total[i], &lost[i], x[i])
+        if slot == window - 1:
+            total[i] = lost[i] = 0.0
+            for k in range(count):
+                add(&total[i], &lost[i], ring[k * n + i])
+        out[i] = (total[i] + lost[i]) / count
+
+
+cdef inline void add(double* total, double* lost, double x) noexcept nogil:
+    cdef double t = total[0] + x
+    if (total[0] if total[0] >= 0 else -total[0]) >= (x if x >= 0 else -x):
+        lost[0] += (total[0] - t) + x
+    else:
+        lost[0] += (x - t) + total[0]
+    total[0] = t
+
+
+cdef void derivative(
+        double* previous, double* y, bint first, const double* x, double* out, double rate, double alpha,
+        Py_ssize_t n) noexcept nogil:
+    # y' = alpha (x - previous) rate + (1 - alpha) y; 0 at the first sample
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = 0.0 if first else alpha * ((x[i] - previous[i]) * rate) + (1.0 - alpha) * y[i]
+        previous[i] = x[i]
+        out[i] = y[i]
+
+
+cdef void biquad(double* s, const double* c, const double* x, double* out, Py_ssize_t n) noexcept nogil:
+    # Transposed direct form II: c = (b0, b1, b2, a1, a2), s is (2, n)
+    cdef Py_ssize_t i
+    cdef double y
+    for i in range(n):
+        y = c[0] * x[i] + s[i]
+        s[i] = c[1] * x[i] - c[3] * y + s[n + i]
+        s[n + i] = c[2] * x[i] - c[4] * y
+        out[i] = y

@@ -1,0 +1,1 @@
+"""One step of a PID controller, C level only: see pid.pxd."""

@@ -7,7 +7,7 @@ KINDS: dict[str, tuple[int, int | None, int | None]]
 class Place(NamedTuple):
     name: str
     kind: Any
-    count: int
+    count: int  # type: ignore[assignment]
     offset: int
     stride: int
 

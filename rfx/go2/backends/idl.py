@@ -56,21 +56,22 @@ def idl_class(message: Any) -> Any:
 
 def to_idl(message: Any) -> Any:
     """Return the IDL object that holds the same as one of our messages."""
+    kind: Any = type(message)
     if isinstance(message, Envelope):
-        made = idl_class(type(message))
+        made = idl_class(kind)
         text = getattr(message, message.TEXT)
         return made(to_idl(message.header), text, list(message.binary))
     if not isinstance(message, Struct):
         raise DTypeError(f"expected a message, got {type(message).__name__}")
     values = []
-    for name, field in type(message).LAYOUT.fields.items():
+    for name, field in kind.LAYOUT.fields.items():
         value = getattr(message, name)
         if isinstance(field.kind, type):
             value = [to_idl(v) for v in value] if field.count else to_idl(value)
         if field.count:
             value = bytes(value) if field.kind == "u8" else list(value)
         values.append(value)
-    return idl_class(type(message))(*values)
+    return idl_class(kind)(*values)
 
 
 def from_idl(message: Any, sample: Any) -> Any:

@@ -25,7 +25,7 @@ RATE_HZ = 500.0
 COMMAND_TIMEOUT_S = {True: 0.1, False: 60.0}
 PATIENCE_S = 60.0
 LINK_STAGES = ("take", "decode", "encode", "write")
-STAGES = ("take", "decode", "control", "encode", "write")
+STAGES = ("wait", "take", "decode", "control", "encode", "write")  # wait: lockstep only, for the robot's answer
 
 
 class RobotProcess:
@@ -183,6 +183,8 @@ class DemoRun:
             for name in LINK_STAGES:
                 record.stages_ns[name][i] = times[name]
             record.stages_ns["control"][i] = t2 - t1
+            if clock is not None:
+                record.stages_ns["wait"][i] = clock.wait_ns
             if i % 100 == 0:
                 progress.update(time_s, self.plan.phase_at(time_s))
                 if not (go2.is_connected() or clock):
@@ -209,7 +211,7 @@ class DemoRun:
             pushes=pushes,
             lateness_ns=r.lateness_ns(round(1e9 / RATE_HZ)),
             work_ns=r.cut(r.work_ns),
-            stages_ns={name: r.cut(values) for name, values in r.stages_ns.items()},
+            stages_ns={n: r.cut(v) for n, v in r.stages_ns.items() if n != "wait" or not self.realtime},
             pictures=take(r, self.plan.spans(), pushes) if self.pictures else [],
             missed_ticks=stats.missed_ticks,
             mode="real time" if self.realtime else "lockstep",

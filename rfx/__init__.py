@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from rfx.robots import RobotConfig as RobotConfig
     from rfx.robots import motor_idx as motor_idx
     from rfx.robots import motor_index_by_name as motor_index_by_name
+    from rfx.seeding import derive_seed as derive_seed
+    from rfx.seeding import rng_from_seed as rng_from_seed
     from rfx.sim import make_plant as make_plant
 
 # public name -> the room it lives in
@@ -63,9 +65,11 @@ _HOME = {
     "MOTOR_NAMES": "rfx.robots",
     "motor_idx": "rfx.robots",
     "motor_index_by_name": "rfx.robots",
+    "derive_seed": "rfx.seeding",
     "make_plant": "rfx.sim",
+    "rng_from_seed": "rfx.seeding",
 }
-_ROOMS = ("arrays", "control", "errors", "go2", "kernels", "math", "robots", "sim")
+_ROOMS = ("arrays", "control", "errors", "go2", "kernels", "math", "robots", "seeding", "sim")
 
 __all__ = ["__version__", *_HOME]
 

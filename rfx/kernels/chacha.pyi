@@ -1,0 +1,1 @@
+"""ChaCha8 random numbers, C level only: see chacha.pxd."""

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from rfx.cli.demo import child_environment, robot_command
+from rfx.cli.demo_run import spread
+from rfx.control import Histogram
 
 SHORT = ["--seconds", "5", "--no-pictures", "--json"]
 
@@ -150,6 +153,17 @@ def test_a_killed_robot_ends_the_demo_with_a_clear_error(tmp_path):
     assert demo.returncode == 1
     assert "robot process is gone" in text
     assert "signal 9" in text
+
+
+def test_a_histogram_is_spread_out_to_its_values():
+    histogram = Histogram()
+    values = np.random.default_rng(0).integers(1000, 10**7, 500)
+    for value in values:
+        histogram.record(int(value))
+    got = spread(histogram)
+    np.testing.assert_allclose(got, np.sort(values), rtol=1 / 64)
+    assert got[-1] == values.max()
+    assert len(spread(Histogram())) == 0
 
 
 def test_robot_command_spells_options():

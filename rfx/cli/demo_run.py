@@ -13,7 +13,7 @@ from rfx.cli.demo import PUSH_S, child_environment, robot_command
 from rfx.cli.pictures import take
 from rfx.cli.progress import Progress
 from rfx.cli.report import DemoLog
-from rfx.control import ControlLoop, ControlLoopStats
+from rfx.control import ControlLoop, ControlLoopStats, Histogram
 from rfx.errors import RfxConnectionError, RfxError, RfxTimeoutError
 from rfx.go2 import Go2, Go2Config, LowCmd, PosturePlan, RobotClock
 from rfx.go2.backends.cyclone import LOOPBACK
@@ -87,7 +87,7 @@ class Recorder:
         self.time_s = np.zeros(capacity)
         self.q, self.q_target, self.tau = (np.zeros((capacity, 12)) for _ in range(3))
         self.position, self.quaternion = np.full((capacity, 3), np.nan), np.full((capacity, 4), np.nan)
-        self.now_ns, self.work_ns = np.zeros(capacity, np.int64), np.zeros(capacity, np.int64)
+        self.work_ns = np.zeros(capacity, np.int64)
         self.stages_ns = {name: np.zeros(capacity, np.int64) for name in STAGES}
 
     def __repr__(self) -> str:
@@ -102,13 +102,14 @@ class Recorder:
         x, y = self.cut(self.quaternion)[:, 1], self.cut(self.quaternion)[:, 2]
         return np.arccos(np.clip(1.0 - 2.0 * (x * x + y * y), -1.0, 1.0))
 
-    def lateness_ns(self, period_ns: int) -> np.ndarray:
-        """Return how late each tick was against the grid through the most punctual one."""
-        now = self.cut(self.now_ns)
-        if not len(now):
-            return now
-        offset = now - now[0] - np.rint((now - now[0]) / period_ns).astype(np.int64) * period_ns
-        return offset - offset.min()
+
+def spread(histogram: Histogram) -> np.ndarray:
+    """Return the durations (ns) that a histogram holds, in ascending order, to within a bucket; the largest is exact."""
+    least, most, counts = histogram.counts()
+    values = np.repeat((least + most) // 2, counts)
+    if len(values):
+        values[-1] = histogram.max
+    return np.minimum(values, histogram.max)
 
 
 class DemoRun:
@@ -173,7 +174,6 @@ class DemoRun:
             go2.send(cmd)
             i = record.n
             record.n += 1
-            record.now_ns[i] = t0 if clock is None else clock.now_ns()
             record.time_s[i], record.q[i], record.q_target[i], record.tau[i] = time_s, low.q, target, low.tau_est
             record.quaternion[i] = low.imu_state.quaternion
             if i % SPORT_STATE_EVERY == 0:
@@ -209,7 +209,7 @@ class DemoRun:
             tilt_rad=r.tilt_rad(),
             phases=self.plan.spans(),
             pushes=pushes,
-            lateness_ns=r.lateness_ns(round(1e9 / RATE_HZ)),
+            lateness_ns=spread(stats.lateness),
             work_ns=r.cut(r.work_ns),
             stages_ns={n: r.cut(v) for n, v in r.stages_ns.items() if n != "wait" or not self.realtime},
             pictures=take(r, self.plan.spans(), pushes) if self.pictures else [],

@@ -27,7 +27,7 @@ FALLEN_RAD = 1.0  # tilt beyond which it has fallen
 
 @dataclass(eq=False)
 class DemoLog:
-    """Everything that was recorded, one row per tick, joints in motor order."""
+    """Everything that was recorded: one row per tick, joints in motor order; ``lateness_ns`` in any order."""
 
     time_s: NDArray[np.float64]
     q: NDArray[np.float64]

@@ -115,6 +115,18 @@ def test_a_wrong_checksum_is_refused_and_counted(domain_id):
         assert rig.robot.mode == "waiting"
 
 
+@pytest.mark.parametrize(("field", "value"), [("tau", float("nan")), ("q", float("inf")), ("kp", -1.0)])
+def test_a_command_that_no_motor_may_get_is_refused_and_the_robot_goes_on(domain_id, field, value):
+    with Rig(domain_id) as rig:
+        rig.state()
+        cmd = LowCmd()
+        setattr(cmd.motor_cmd[5], field, value)
+        rig.commands.write(cmd.to_cdr())
+        assert wait_for(lambda: rig.robot.counters.refused == 1)
+        rig.state_at(rig.state().tick + 20)
+        assert rig.robot.mode == "waiting"
+
+
 @pytest.mark.parametrize("lockstep", [False, True], ids=["real time", "lockstep"])
 def test_a_stale_command_leads_to_damping(domain_id, lockstep):
     with Rig(domain_id, lockstep=lockstep, command_timeout_s=0.1) as rig:

@@ -4,7 +4,7 @@ It publishes ``rt/lowstate`` with a checksum, obeys ``rt/lowcmd`` (PD per motor,
 goes to damping when commands stop. Two ways to pass the time:
 
 real time
-    500 Hz by the wall clock, the command that came last is held.
+    500 Hz by the wall clock, the command that came last is held. When the machine stalls, simulated time falls behind.
 lockstep
     Simulated time stands still until the state that was published last is answered. The answer carries that state's
     tick in ``LowCmd.reserve``. A state without an answer is published again every 50 ms. The result does not depend
@@ -70,7 +70,11 @@ class Push:
 
 @dataclass
 class RobotCounters:
-    """What the simulated robot has seen since it started."""
+    """What the simulated robot has seen since it started.
+
+    ``refused`` are commands with a wrong length, a wrong checksum, NaN or a negative gain; ``repeated`` those that answer
+    an older state in lockstep; ``reasons`` say why it went to damping.
+    """
 
     steps: int = 0
     commands: int = 0
@@ -183,7 +187,7 @@ class SimulatedGo2:
             self._publish()
             return not self._over(last)
 
-        ControlLoop(1.0 / PERIOD_S, tick, name="simulated go2", late_policy="catch_up").run()
+        ControlLoop(1.0 / PERIOD_S, tick, name="simulated go2", late_policy="skip").run()
 
     def _run_lockstep(self, last: float) -> None:
         self._publish()
@@ -203,16 +207,16 @@ class SimulatedGo2:
                 sent = time.monotonic()
 
     def _free_run(self, seconds: float) -> None:
-        """Follow the wall clock in damping, for so long or until a command comes or the run is over."""
+        """Follow the wall clock in damping: for so long, or until a command comes or the commander is gone."""
         end = time.monotonic() + seconds
+        waiting = seconds == math.inf  # for a commander; without one there is nobody to obey
 
         def tick(iteration: int, dt: float) -> bool:
-            if self._take_commands(any_tick=True) or self._stop.is_set():
+            if self._stop.is_set() or (waiting and (self._orphaned.is_set() or self._take_commands(any_tick=True))):
                 return False
             self._advance()
             self._publish()
-            orphan = self._orphaned.is_set() and seconds == math.inf
-            return not orphan and time.monotonic() < end
+            return time.monotonic() < end
 
         ControlLoop(1.0 / PERIOD_S, tick, name="simulated go2, damping", late_policy="skip").run()
 
@@ -227,7 +231,7 @@ class SimulatedGo2:
             except CodecError:
                 self.counters.refused += 1
                 continue
-            if not self._received.crc_ok:
+            if not (self._received.crc_ok and self._received.is_safe):
                 self.counters.refused += 1
                 continue
             if self.lockstep and not any_tick and self._received.reserve != self.tick:

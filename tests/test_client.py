@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from rfx.control import ControlLoop, StopControlLoop
 from rfx.errors import (
@@ -46,15 +47,6 @@ class Robot:
         self.robot.stop()
         self.thread.join(10)
         self.domain.close()
-
-
-def wait_for(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.005)
-    return False
 
 
 @pytest.fixture

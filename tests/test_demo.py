@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from rfx.cli.demo import child_environment, robot_command
 from rfx.cli.demo_run import spread
@@ -33,15 +33,6 @@ def finished(tmp_path_factory):
     result = run_demo(out)
     assert result.returncode == 0, result.stderr
     return out, result, json.loads(result.stdout)
-
-
-def wait_for(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_the_robot_stands_and_never_falls(finished):

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from rfx.errors import ConfigError, InvalidValueError
 from rfx.go2 import topics
@@ -61,15 +62,6 @@ class Rig:
         if not seal:
             data[-1] ^= 0xFF
         self.commands.write(bytes(data))
-
-
-def wait_for(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.005)
-    return False
 
 
 def test_states_carry_a_right_checksum_and_the_pose(domain_id):

@@ -1,0 +1,13 @@
+"""Wait for something that another thread or process does."""
+
+import time
+
+
+def wait_for(condition, seconds=10.0):
+    """Whether the condition came true within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False

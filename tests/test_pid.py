@@ -32,7 +32,7 @@ def slow_pid(config, inputs):
             u = config.kp * e + config.ki * integral + config.kd * derivative
             out = min(max(u, config.output_min), config.output_max)
         elif config.anti_windup == "back_calculation" and config.ki:
-            integral += config.back_calculation_gain * (out - u) * dt / config.ki
+            integral += min(config.back_calculation_gain * dt, 1.0) * (out - u) / config.ki
             integral = min(max(integral, -config.integral_limit), config.integral_limit)
         outputs.append(out)
     return outputs
@@ -65,6 +65,9 @@ def test_golden_values():
     pid = Pid.pi(1.0, 0.5)
     assert pid.update(5.0, 0.0, 0.1) == pytest.approx(5.25)
     assert pid.update(5.0, 0.0, 0.1) == pytest.approx(5.5)
+    pid = Pid.pid(1.0, 0.1, 0.05)  # no kick to 30.005 at the start
+    assert pid.update(5.0, 0.0, 0.01) == pytest.approx(5.005)
+    assert pid.update(5.0, 0.0, 0.01) == pytest.approx(5.01)
 
 
 def test_the_first_update_has_no_derivative():
@@ -85,7 +88,11 @@ def test_a_step_of_the_set_point_gives_no_kick_on_the_measurement():
 @pytest.mark.parametrize("method", ["clamping", "back_calculation"])
 def test_anti_windup_leaves_the_limit_sooner(method):
     def steps_at_limit(anti_windup):
-        pid = Pid(PidConfig(0.0, 1.0, 0.0, -1.0, 1.0, anti_windup=anti_windup, back_calculation_gain=10.0))
+        pid = Pid(
+            PidConfig(
+                0.0, 1.0, 0.0, output_min=-1.0, output_max=1.0, anti_windup=anti_windup, back_calculation_gain=10.0
+            )
+        )
         for _ in range(1000):
             assert pid.update(1.0, 0.0, 0.1) <= 1.0
         return next(i for i in range(2000) if pid.update(-1.0, 0.0, 0.1) < 0.5)
@@ -102,7 +109,7 @@ def test_the_integral_stays_within_its_limit():
 
 
 def test_terms_add_up_and_say_when_the_output_is_at_its_limit():
-    pid = Pid(PidConfig(2.0, 1.0, 0.1, -3.0, 3.0))
+    pid = Pid(PidConfig(2.0, 1.0, 0.1).with_limits(-3.0, 3.0))
     assert pid.terms == (0, 0, 0, 0, 0, False)
     pid.update(1.0, 0.5, 0.1)
     t = pid.terms
@@ -111,6 +118,25 @@ def test_terms_add_up_and_say_when_the_output_is_at_its_limit():
     pid.update(100.0, 0.0, 0.1)
     assert pid.terms.saturated
     assert pid.terms.output == 3.0
+
+
+@given(configs, inputs)
+def test_terms_add_up_whatever_keeps_the_integral_small(config, steps):
+    pid = Pid(config)
+    for step in steps:
+        pid.update(*step)
+        t = pid.terms
+        assert t.p + t.i + t.d == pytest.approx(t.unclamped, rel=1e-9, abs=1e-9)
+        assert t.output == min(max(t.unclamped, config.output_min), config.output_max)
+
+
+@pytest.mark.parametrize("gain", [1.0, 100.0, 199.0, 300.0, 1e9])
+def test_back_calculation_settles_whatever_its_gain(gain):
+    config = PidConfig(1.0, 1.0, anti_windup="back_calculation", back_calculation_gain=gain).with_limits(-1.0, 1.0)
+    pid = Pid(config)
+    for _ in range(2000):
+        assert pid.update(5.0, 0.0, 0.01) == 1.0
+    assert abs(pid.state_dict()["integral"]) < 10.0
 
 
 @given(inputs, st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0, 1))
@@ -185,14 +211,52 @@ def test_configurations_are_changed_by_copies():
     assert config == PidConfig(1.0)
 
 
+def test_a_cutoff_far_above_the_rate_does_not_filter():
+    assert PidConfig().with_derivative_cutoff(1e308, 1e-3).derivative_alpha == 1.0
+
+
+def test_limits_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        PidConfig(1.0, 0.0, 0.0, -5.0, 5.0)
+
+
+def test_a_numpy_infinity_is_no_limit():
+    assert PidConfig(output_max=np.float32(np.inf)).output_max == math.inf
+
+
 def test_pickles_carry_on_where_they_were():
-    pid = Pid(PidConfig(1.0, 0.5, 0.1, -5, 5))
+    pid = Pid(PidConfig(1.0, 0.5, 0.1).with_limits(-5, 5))
     for i in range(5):
         pid.update(1.0, 0.1 * i, 0.02)
     copy, loaded = pickle.loads(pickle.dumps(pid)), Pid(pid.config)
     loaded.load_state_dict(pid.state_dict())
     expected = pid.update(1.0, 0.7, 0.02)
     assert copy.update(1.0, 0.7, 0.02) == loaded.update(1.0, 0.7, 0.02) == expected
+
+
+def test_new_gains_do_not_bump_a_restored_controller():
+    pid = Pid.pid(1.0, 0.5, 0.1)
+    for i in range(20):
+        pid.update(1.0, 0.05 * i, 0.02)
+    copy, loaded = pickle.loads(pickle.dumps(pid)), Pid(pid.config)
+    loaded.load_state_dict(pid.state_dict())
+    assert copy.terms == loaded.terms == pid.terms
+    for p in (pid, copy, loaded):
+        p.set_gains(2.0, 0.7, 0.2)
+    assert copy.state_dict() == loaded.state_dict() == pid.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("output", math.nan), ("integral", [1, [2]]), ("previous", [1.0, 2.0]), ("error", "x"), ("started", None)],
+)
+def test_a_broken_state_is_refused_whole(key, value):
+    pid = Pid.pid(1.0, 0.5, 0.1)
+    pid.update(1.0, 0.2, 0.1)
+    before = pid.state_dict()
+    with pytest.raises((ShapeError, InvalidValueError, DTypeError)):
+        pid.load_state_dict({**before, "integral": 7.0, key: value})
+    assert pid.state_dict() == before
 
 
 @pytest.mark.parametrize("bad", [{}, {"integral": 1}, None])
@@ -206,7 +270,7 @@ def test_a_wrong_state_is_refused(bad):
 
 def test_an_array_is_so_many_controllers():
     rng = np.random.default_rng(1)
-    settings = [PidConfig(1.0 + i, 0.1 * i, 0.01 * i, -5, 5) for i in range(12)]
+    settings = [PidConfig(1.0 + i, 0.1 * i, 0.01 * i).with_limits(-5, 5) for i in range(12)]
     together, alone = PidArray(settings), [Pid(c) for c in settings]
     for _ in range(50):
         target, measured = rng.normal(size=12), rng.normal(size=12)

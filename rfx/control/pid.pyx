@@ -18,6 +18,7 @@ from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
 Terms = namedtuple("Terms", ["p", "i", "d", "unclamped", "output", "saturated"], module=__name__)
 
 cdef tuple KEYS = ("integral", "previous", "derivative", "started")
+cdef tuple LAST = ("error", "p", "i", "d", "unclamped", "output")  # what terms and set_gains go by
 
 
 cdef object checked_config(config, name):
@@ -49,7 +50,7 @@ cdef class Pid:
     Notes
     -----
     The first update has no derivative term, whatever the measurement. See :class:`PidConfig` for the limits and
-    rfx/kernels/pid.pyx for the formula.
+    rfx/kernels/pid.pyx for the formula. Threads may share one: updates take turns.
     """
 
     cdef readonly object config
@@ -143,17 +144,19 @@ cdef class Pid:
             self.error = 0.0
 
     def state_dict(self):
-        """Return what the controller remembers, as plain values."""
+        """Return what the controller remembers, the last terms among it, as plain values."""
         with self.lock:
-            s = self.state
-            return {"integral": s.integral, "previous": s.previous, "derivative": s.derivative, "started": bool(s.started)}
+            s, t = self.state, self.last
+            return {"integral": s.integral, "previous": s.previous, "derivative": s.derivative, "started": bool(s.started),
+                    "error": self.error, "p": t.p, "i": t.i, "d": t.d, "unclamped": t.unclamped, "output": t.output}
 
     def load_state_dict(self, state):
         """Take over what :meth:`state_dict` gave; on an error nothing changes."""
-        checked = checked_state(state, 1)
+        v = [float(row[0]) for row in checked_state(state, KEYS + LAST, 1)]
         with self.lock:
-            self.state.integral, self.state.previous = checked[0][0], checked[1][0]
-            self.state.derivative, self.state.started = checked[2][0], checked[3][0]
+            self.state = PidState(v[0], v[1], v[2], v[3] != 0)
+            self.error = v[4]
+            self.last = PidTerms(v[5], v[6], v[7], v[8], v[9])
 
     def __reduce__(self):
         return _rebuild, (type(self), (self.config,), self.state_dict())
@@ -163,10 +166,11 @@ cdef class Pid:
         return f"Pid(kp={c.kp:g}, ki={c.ki:g}, kd={c.kd:g})"
 
 
-cdef object checked_state(state, Py_ssize_t n):
-    if not isinstance(state, dict) or set(state) != set(KEYS):
-        raise ConfigError(f"expected a dict with {', '.join(KEYS)}")
-    return [arrays.finite(arrays.floats(np.atleast_1d(state[k]), k, (n,)), k).astype(np.float64) for k in KEYS]
+cdef object checked_state(state, tuple keys, Py_ssize_t n):
+    if not isinstance(state, dict) or set(state) != set(keys):
+        raise ConfigError(f"expected a dict with {', '.join(keys)}")
+    rows = [arrays.finite(arrays.floats(state[k], k), k).astype(np.float64) for k in keys]
+    return [arrays.floats(row.reshape(1) if row.ndim == 0 else row, k, (n,)) for k, row in zip(keys, rows, strict=True)]
 
 
 def _rebuild(cls, arguments, state):
@@ -268,7 +272,7 @@ cdef class PidArray:
 
     def load_state_dict(self, state):
         """Take over what :meth:`state_dict` gave; on an error nothing changes."""
-        integral, previous, derivative, started = checked_state(state, self.n)
+        integral, previous, derivative, started = checked_state(state, KEYS, self.n)
         with self.lock:
             for i in range(self.n):
                 self.state[i] = PidState(integral[i], previous[i], derivative[i], started[i] != 0)

@@ -1,8 +1,10 @@
 """What a PID controller is set to."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, Self
+
+import numpy as np
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidValueError
@@ -13,7 +15,7 @@ DERIVATIVE_ON = ("measurement", "error")
 
 def _limit(value: float, name: str) -> float:
     """Return a float that may be infinite but not NaN."""
-    if isinstance(value, (int, float)) and math.isinf(value):
+    if isinstance(value, (float, np.floating)) and math.isinf(value):
         return float(value)
     return arrays.number(value, name)
 
@@ -35,7 +37,7 @@ class PidConfig:
     anti_windup : {"clamping", "back_calculation", "none"}
         What keeps the integral from growing while the output is at its limit.
     back_calculation_gain : float
-        For back-calculation, 1/s.
+        For back-calculation, 1/s, at least 0. Its product with dt counts as 1 where it is more.
     derivative_on : {"measurement", "error"}
         On the measurement a step of the set point gives no kick.
 
@@ -48,6 +50,7 @@ class PidConfig:
     kp: float = 1.0
     ki: float = 0.0
     kd: float = 0.0
+    _: KW_ONLY
     output_min: float = -math.inf
     output_max: float = math.inf
     integral_limit: float = math.inf
@@ -87,8 +90,8 @@ class PidConfig:
         """Return a copy whose derivative is low-passed at this cutoff: alpha = dt / (rc + dt), rc = 1 / (2 pi cutoff)."""
         cutoff = arrays.number(cutoff_hz, "cutoff_hz", above=0)
         rate = arrays.number(sample_rate_hz, "sample_rate_hz", above=0)
-        ratio = 2.0 * math.pi * cutoff / rate
-        return replace(self, derivative_alpha=ratio / (1.0 + ratio))
+        ratio = 2.0 * math.pi * (cutoff / rate)
+        return replace(self, derivative_alpha=1.0 / (1.0 + 1.0 / ratio) if ratio > 0 else 0.0)
 
     def with_gains(self, kp: float, ki: float, kd: float) -> Self:
         """Return a copy with these gains."""

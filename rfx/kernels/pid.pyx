@@ -3,7 +3,8 @@
     u = kp e + ki I + kd D,   I += e dt,   D += alpha (raw - D),   raw = -(y - y_last) / dt  or  (e - e_last) / dt
 
 Anti-windup after Astrom and Murray, Feedback Systems (2021), 11.4: clamping leaves I as it was while it would drive the
-output further into its limit; back-calculation adds back_gain (output - u) dt to ki I.
+output further into its limit; back-calculation adds min(back_gain dt, 1) (output - u) to ki I: a larger share would
+overshoot, and from 2 on diverge.
 """
 
 from libc.math cimport isfinite
@@ -19,6 +20,7 @@ cdef PidState pid_step(
     cdef double e = setpoint - measurement
     cdef double seen = measurement if g.on_measurement else e
     cdef double raw = 0.0
+    cdef double share
     if s.started:
         raw = (s.previous - seen if g.on_measurement else seen - s.previous) / dt
         next.derivative = s.derivative + g.derivative_alpha * (raw - s.derivative)
@@ -33,10 +35,11 @@ cdef PidState pid_step(
         next.integral = s.integral
         terms.unclamped = terms.p + g.ki * next.integral + terms.d
         terms.output = clamp(terms.unclamped, g.output_min, g.output_max)
-    elif g.anti_windup == 2 and g.ki != 0.0:
-        next.integral = clamp(next.integral + g.back_gain * (terms.output - terms.unclamped) * dt / g.ki,
-                              -g.integral_limit, g.integral_limit)
     terms.i = g.ki * next.integral
+    if g.anti_windup == 2 and g.ki != 0.0:
+        share = g.back_gain * dt if g.back_gain * dt < 1.0 else 1.0
+        next.integral = clamp(next.integral + share * (terms.output - terms.unclamped) / g.ki,
+                              -g.integral_limit, g.integral_limit)
     return next
 
 

@@ -76,6 +76,15 @@ def test_moving_average_does_not_drift():
     np.testing.assert_allclose(f.update(np.full(4, 0.1)), 0.1, rtol=1e-13)
 
 
+@given(samples, st.integers(1, 9))
+def test_moving_average_forgets_what_left_the_window_entirely(values, window):
+    """After a window of zeros exactly nothing is left, however large the samples before."""
+    f = MovingAverageFilter(window)
+    run(f, [v * 1e140 for v in values])
+    run(f, [0.0] * (2 * window))
+    assert f.value == 0.0
+
+
 @given(samples, st.floats(0, 1))
 def test_derivative_is_its_formula(values, alpha):
     y, expected, previous = 0.0, [], None
@@ -104,6 +113,18 @@ def test_butterworth_is_scipys(cutoff, rate):
 def test_butterworth_needs_a_cutoff_below_half_the_rate(cutoff):
     with pytest.raises(InvalidValueError, match="cutoff"):
         ButterworthFilter(cutoff, 100)
+
+
+@pytest.mark.parametrize("cutoff", [1e-6, 1e-5, 1e-3, 0.4999])
+def test_butterworth_lets_a_constant_through(cutoff):
+    b0, b1, b2, a1, a2 = ButterworthFilter(cutoff, 1.0).coefficients
+    assert (b0 + b1 + b2) / (1 + a1 + a2) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("cutoff", [1e-8, 1e-9, 1e-200])
+def test_butterworth_refuses_cutoffs_that_doubles_cannot_hold(cutoff):
+    with pytest.raises(InvalidValueError, match="cutoff_hz to be at least 1e-06"):
+        ButterworthFilter(cutoff, 1.0)
 
 
 # -- what all have in common
@@ -180,15 +201,54 @@ def test_pickle_and_state_dict_carry_on_where_it_was(make, channels):
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize(
-    "change", [{"state": np.zeros(1000)}, {"value": [np.nan]}, {"seen": -1}, {"seen": 1.5}, {"more": 1}]
+    "change",
+    [
+        {"state": np.zeros(1000)},
+        {"value": [np.nan]},
+        {"value": [1e200]},
+        {"seen": -1},
+        {"seen": 1.5},
+        {"seen": 2**70},
+        {"more": 1},
+    ],
 )
 def test_a_wrong_state_is_refused_whole(make, change):
     f = make()
     f.update(2.0)
     before = f.state_dict()
     with pytest.raises((ConfigError, ShapeError, InvalidValueError, DTypeError)):
-        f.load_state_dict({**before, **change})
-    np.testing.assert_array_equal(f.state_dict()["state"], before["state"])
+        f.load_state_dict({**before, "state": before["state"] + 1.0, **change})
+    after = f.state_dict()
+    np.testing.assert_array_equal(after["state"], before["state"])
+    assert (after["value"], after["seen"]) == (before["value"], before["seen"])
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_no_state_that_can_be_loaded_overflows(make, sign):
+    f = make()
+    state = f.state_dict()
+    f.load_state_dict({"state": np.full_like(state["state"], sign * 1e170), "value": [0.0], "seen": 10**6})
+    assert np.isfinite(run(f, [1e150, -1e150] * 20)).all()
+    with pytest.raises(InvalidValueError, match="state"):
+        f.load_state_dict({**state, "state": np.full_like(state["state"], 1.7e308)})
+
+
+class Named(LowPassFilter):
+    """A filter of somebody else."""
+
+
+def test_a_subclass_pickles():
+    f = Named(0.25, channels=2, initial=3.0)
+    f.update([1.0, 2.0])
+    copy = pickle.loads(pickle.dumps(f))
+    assert type(copy) is Named
+    np.testing.assert_array_equal(copy.update([0.5, 0.5]), f.update([0.5, 0.5]))
+
+
+def test_a_low_pass_cannot_start_where_it_would_overflow():
+    with pytest.raises(InvalidValueError, match="initial"):
+        LowPassFilter(0.5, initial=1e300)
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)

@@ -1,7 +1,6 @@
 cdef void low_pass(double* y, const double* x, double* out, double alpha, Py_ssize_t n) noexcept nogil
 cdef void moving_average(
-    double* ring, double* total, double* lost, Py_ssize_t window, Py_ssize_t seen, const double* x, double* out,
-    Py_ssize_t n) noexcept nogil
+    double* ring, double* sums, Py_ssize_t window, Py_ssize_t seen, const double* x, double* out, Py_ssize_t n) noexcept nogil
 cdef void derivative(
     double* previous, double* y, bint first, const double* x, double* out, double rate, double alpha,
     Py_ssize_t n) noexcept nogil

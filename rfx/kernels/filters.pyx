@@ -10,25 +10,31 @@ cdef void low_pass(double* y, const double* x, double* out, double alpha, Py_ssi
 
 
 cdef void moving_average(
-        double* ring, double* total, double* lost, Py_ssize_t window, Py_ssize_t seen, const double* x, double* out,
+        double* ring, double* sums, Py_ssize_t window, Py_ssize_t seen, const double* x, double* out,
         Py_ssize_t n) noexcept nogil:
-    # Mean of the last min(seen + 1, window) samples; ring is (window, n). The sum is kept by compensated addition
-    # (Neumaier 1974) and added up afresh each time the ring comes round, so that it never drifts.
-    cdef Py_ssize_t i, k, slot = seen % window
+    # Mean of the last min(seen + 1, window) samples; ring is (window, n), sums (4, n): the sum of the window with what
+    # its rounding lost, and the same of the samples since the ring last came round. When it comes round, the second
+    # pair is the sum of the window added up afresh and takes the place of the first: no drift, and no slow step.
+    cdef Py_ssize_t i, slot = seen % window
     cdef Py_ssize_t count = seen + 1 if seen < window else window
+    cdef double* total = sums
+    cdef double* lost = sums + n
+    cdef double* fresh = sums + 2 * n
+    cdef double* fresh_lost = sums + 3 * n
     for i in range(n):
         if seen >= window:
             add(&total[i], &lost[i], -ring[slot * n + i])
         ring[slot * n + i] = x[i]
         add(&total[i], &lost[i], x[i])
+        add(&fresh[i], &fresh_lost[i], x[i])
         if slot == window - 1:
-            total[i] = lost[i] = 0.0
-            for k in range(count):
-                add(&total[i], &lost[i], ring[k * n + i])
+            total[i], lost[i] = fresh[i], fresh_lost[i]
+            fresh[i] = fresh_lost[i] = 0.0
         out[i] = (total[i] + lost[i]) / count
 
 
 cdef inline void add(double* total, double* lost, double x) noexcept nogil:
+    # Compensated addition, Neumaier 1974
     cdef double t = total[0] + x
     if (total[0] if total[0] >= 0 else -total[0]) >= (x if x >= 0 else -x):
         lost[0] += (total[0] - t) + x

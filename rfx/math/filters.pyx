@@ -16,6 +16,7 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
 
 cdef double LARGEST = 1e150  # what is larger could overflow inside a filter and poison it
+cdef double LARGEST_STATE = 1e170  # the same for what is loaded: sums and rates of such samples stay below
 
 
 cdef object sample_of(x, Py_ssize_t n):
@@ -23,6 +24,13 @@ cdef object sample_of(x, Py_ssize_t n):
     given = arrays.finite(arrays.floats(x, "x", (n,)), "x").astype(np.float64, copy=False)
     if np.abs(given).max() > LARGEST:
         raise InvalidValueError(f"expected x within {LARGEST:g} of 0, got {np.abs(given).max():g}")
+    return given
+
+
+cdef object loadable(values, name, Py_ssize_t n):
+    given = arrays.finite(arrays.floats(values, name, (n,)), name)
+    if np.abs(given).max() > LARGEST_STATE:
+        raise InvalidValueError(f"expected {name} within {LARGEST_STATE:g} of 0, got {np.abs(given).max():g}")
     return given
 
 
@@ -124,9 +132,9 @@ cdef class Filter:
         """Take over what :meth:`state_dict` of a filter of the same kind gave; on an error nothing changes."""
         if not isinstance(state, dict) or set(state) != {"state", "value", "seen"}:
             raise ConfigError("expected a dict with state, value and seen")
-        block = arrays.finite(arrays.floats(state["state"], "state", (self.state.shape[0],)), "state")
-        last = arrays.finite(arrays.floats(state["value"], "value", (self.n,)), "value")
-        seen = arrays.integer(state["seen"], "seen", minimum=0)
+        block = loadable(state["state"], "state", self.state.shape[0])
+        last = loadable(state["value"], "value", self.n)
+        cdef Py_ssize_t seen = arrays.integer(state["seen"], "seen", minimum=0, maximum=1 << 62)
         with self.lock:
             np.asarray(self.state)[:] = block
             np.asarray(self.last)[:] = last
@@ -141,8 +149,10 @@ cdef class Filter:
 
 
 def _rebuild(cls, arguments, channels, state):
-    made = cls(*arguments[:2], channels=channels) if cls is not LowPassFilter else cls(
-        arguments[0], channels=channels, initial=arguments[1])
+    if issubclass(cls, LowPassFilter):
+        made = cls(arguments[0], channels=channels, initial=arguments[1])
+    else:
+        made = cls(*arguments, channels=channels)
     made.load_state_dict(state)
     return made
 
@@ -164,7 +174,7 @@ cdef class LowPassFilter(Filter):
 
     def __init__(self, alpha, *, channels=None, initial=0.0):
         self.alpha = arrays.number(alpha, "alpha", minimum=0.0, maximum=1.0)
-        self.initial = arrays.number(initial, "initial")
+        self.initial = arrays.number(initial, "initial", minimum=-LARGEST, maximum=LARGEST)
         self.setup(channels, 1, (self.alpha, self.initial))
         self.begin()
 
@@ -188,18 +198,19 @@ cdef class LowPassFilter(Filter):
 cdef class MovingAverageFilter(Filter):
     """Mean of the last ``window`` samples; of all samples while there are fewer.
 
-    The running sum is compensated and renewed each time the window comes round: no drift, however long it runs.
+    The running sum is compensated and renewed each time the window comes round: no drift, however long it runs. Every
+    update costs the same, whatever the window.
     """
 
     cdef readonly Py_ssize_t window
 
     def __init__(self, window=10, *, channels=None):
         self.window = arrays.integer(window, "window", minimum=1, maximum=10_000_000)
-        self.setup(channels, self.window + 2, (self.window,))
+        self.setup(channels, self.window + 4, (self.window,))
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
         cdef Py_ssize_t n = self.n
-        moving_average(&self.state[2 * n], &self.state[0], &self.state[n], self.window, self.seen, x, out, n)
+        moving_average(&self.state[4 * n], &self.state[0], self.window, self.seen, x, out, n)
 
 
 cdef class DerivativeFilter(Filter):
@@ -214,15 +225,16 @@ cdef class DerivativeFilter(Filter):
     """
 
     cdef readonly double sample_rate_hz
-    cdef double alpha
+    cdef readonly double smoothing_alpha
 
     def __init__(self, sample_rate_hz, smoothing_alpha=1.0, *, channels=None):
         self.sample_rate_hz = arrays.number(sample_rate_hz, "sample_rate_hz", above=0, maximum=1e12)
-        self.alpha = arrays.number(smoothing_alpha, "smoothing_alpha", minimum=0.0, maximum=1.0)
-        self.setup(channels, 2, (self.sample_rate_hz, self.alpha))
+        self.smoothing_alpha = arrays.number(smoothing_alpha, "smoothing_alpha", minimum=0.0, maximum=1.0)
+        self.setup(channels, 2, (self.sample_rate_hz, self.smoothing_alpha))
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
-        derivative(&self.state[0], &self.state[self.n], self.seen == 0, x, out, self.sample_rate_hz, self.alpha, self.n)
+        derivative(&self.state[0], &self.state[self.n], self.seen == 0, x, out, self.sample_rate_hz,
+                   self.smoothing_alpha, self.n)
 
 
 cdef class ButterworthFilter(Filter):
@@ -231,7 +243,8 @@ cdef class ButterworthFilter(Filter):
     Parameters
     ----------
     cutoff_hz : float
-        Where the gain is 1/sqrt(2); above 0 and below half the sample rate.
+        Where the gain is 1/sqrt(2); at least 1e-6 of the sample rate and below half of it. Further down the
+        coefficients run out of digits: at 1e-8 a constant signal would come out 5 % too large, at 1e-9 without bound.
     sample_rate_hz : float
 
     Notes
@@ -244,7 +257,7 @@ cdef class ButterworthFilter(Filter):
 
     def __init__(self, cutoff_hz, sample_rate_hz, *, channels=None):
         rate = arrays.number(sample_rate_hz, "sample_rate_hz", above=0)
-        cutoff = arrays.number(cutoff_hz, "cutoff_hz", above=0, below=rate / 2)
+        cutoff = arrays.number(cutoff_hz, "cutoff_hz", above=0, minimum=1e-6 * rate, below=rate / 2)
         cdef double k = tan(M_PI * <double>cutoff / <double>rate)
         cdef double d = 1.0 + M_SQRT2 * k + k * k
         self.c = [k * k / d, 2.0 * k * k / d, k * k / d, 2.0 * (k * k - 1.0) / d, (1.0 - M_SQRT2 * k + k * k) / d]
@@ -260,7 +273,7 @@ cdef class ButterworthFilter(Filter):
 
 
 class Vector3Filter:
-    """Three filters of single channels, one for each axis of a vector.
+    """Three filters of single channels, one for each axis of a vector. Threads may share one: updates take turns.
 
     Parameters
     ----------
@@ -277,6 +290,7 @@ class Vector3Filter:
         if x is y or y is z or x is z:
             raise ConfigError("expected three different filters, one is given twice")
         self._axes = (x, y, z)
+        self._lock = threading.RLock()  # the axes may be subclasses that come back here
 
     @classmethod
     def low_pass(cls, alpha):
@@ -291,37 +305,45 @@ class Vector3Filter:
     @property
     def value(self):
         """The last filtered vector (3,), a copy."""
-        return np.array([axis.value for axis in self._axes])
+        with self._lock:
+            return np.array([axis.value for axis in self._axes])
 
     def update(self, x, out=None):
         """Take one vector (3,) and return the filtered one; see :meth:`Filter.update`."""
         given = sample_of(x, 3)
         array = arrays.out_array(out, (3,), np.float64, given)
-        for i, axis in enumerate(self._axes):
-            array[i] = axis.update(float(given[i]))
+        with self._lock:
+            for i, axis in enumerate(self._axes):
+                array[i] = axis.update(float(given[i]))
         return array
 
     def reset(self):
         """Forget all samples."""
-        for axis in self._axes:
-            axis.reset()
+        with self._lock:
+            for axis in self._axes:
+                axis.reset()
 
     def state_dict(self):
         """Return what has been seen so far, by axis."""
-        return {name: axis.state_dict() for name, axis in zip("xyz", self._axes, strict=True)}
+        with self._lock:
+            return {name: axis.state_dict() for name, axis in zip("xyz", self._axes, strict=True)}
 
     def load_state_dict(self, state):
         """Take over what :meth:`state_dict` gave; on an error nothing changes."""
         if not isinstance(state, dict) or set(state) != set("xyz"):
             raise ConfigError("expected a dict with x, y and z")
-        before = self.state_dict()
-        try:
-            for name, axis in zip("xyz", self._axes, strict=True):
-                axis.load_state_dict(state[name])
-        except Exception:
-            for name, axis in zip("xyz", self._axes, strict=True):
-                axis.load_state_dict(before[name])
-            raise
+        with self._lock:
+            before = [axis.state_dict() for axis in self._axes]
+            try:
+                for name, axis in zip("xyz", self._axes, strict=True):
+                    axis.load_state_dict(state[name])
+            except Exception:
+                for axis, old in zip(self._axes, before, strict=True):
+                    axis.load_state_dict(old)
+                raise
+
+    def __reduce__(self):
+        return type(self), self._axes
 
     def __repr__(self):
         return f"Vector3Filter({', '.join(map(repr, self._axes))})"

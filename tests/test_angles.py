@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfx.errors import DTypeError, InvalidValueError
+from rfx.errors import DTypeError, InvalidValueError, ShapeError
 from rfx.math import angle_diff, lerp, normalize_angle
 
 angles = st.floats(-1e4, 1e4)
@@ -38,6 +38,40 @@ def test_the_difference_leads_from_current_to_target(target, current):
 def test_lerp_meets_both_ends(a, b):
     assert lerp(a, b, 0.0) == a
     assert lerp(a, b, 1.0) == b
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1)
+)
+def test_lerp_is_finite_or_raises(a, b, t):
+    if math.isfinite((b - a) * t + a):
+        assert math.isfinite(lerp(a, b, t))
+    elif t not in (0.0, 1.0):
+        with pytest.raises(InvalidValueError, match="overflows"):
+            lerp(a, b, t)
+    assert (lerp(a, b, 0.0), lerp(a, b, 1.0)) == (a, b)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_finite_angle_comes_within_half_a_turn(angle):
+    assert -math.pi <= normalize_angle(angle) < math.pi
+
+
+def test_a_difference_of_float32_angles_is_taken_in_float64():
+    target, current = np.float32([1000.1]), np.float32([0.3])
+    assert angle_diff(target, current)[0] == normalize_angle(float(target[0]) - float(current[0]))
+
+
+def test_shapes_that_do_not_broadcast_are_named():
+    with pytest.raises(ShapeError, match=r"start \(2,\), end \(3,\)"):
+        lerp([1.0, 2.0], [1.0, 2.0, 3.0], 0.5)
+    with pytest.raises(ShapeError, match="current"):
+        angle_diff(np.zeros(2), np.zeros(3))
+
+
+def test_a_difference_that_overflows_raises():
+    with pytest.raises(InvalidValueError, match="target - current"):
+        angle_diff(1.7e308, -1.7e308)
 
 
 def test_arrays_broadcast():

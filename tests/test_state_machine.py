@@ -207,6 +207,108 @@ def test_updating_inside_a_callback_is_refused():
         machine.update(0.1)
 
 
+@pytest.mark.parametrize("call", [lambda m: m.update(0.1), lambda m: m.handle_event("e"), lambda m: m.reset()])
+def test_a_callback_may_not_drive_the_machine(call):
+    machine = StateMachine("a")
+    machine.add_state(FunctionState("b", exit=lambda: call(machine)))
+    machine.add_transition("a", "b")
+    machine.add_transition("b", "a")
+    machine.start()
+    machine.transition_to("b")
+    with pytest.raises(InvalidStateError, match="callback"):
+        machine.transition_to("a")
+    assert machine.current_state == "b"
+    assert machine.time_in_state == 0.0
+
+
+def test_a_state_that_is_left_may_not_ask_for_another_transition():
+    machine = StateMachine(FunctionState("a", exit=lambda: machine.transition_to("c")))
+    for name in ("b", "c"):
+        machine.add_state(name)
+        machine.add_transition("a", name)
+    machine.start()
+    with pytest.raises(InvalidStateError, match="being left"):
+        machine.transition_to("b")
+    assert machine.current_state == "a"
+    assert machine.history == ()
+
+
+def test_transitions_that_ask_for_each_other_for_ever_are_ended():
+    entered = []
+
+    def ping(name, other):
+        return FunctionState(name, enter=lambda: (entered.append(name), machine.transition_to(other)))
+
+    machine = StateMachine("start")
+    machine.add_state(ping("x", "y"))
+    machine.add_state(ping("y", "x"))
+    for source, target in (("start", "x"), ("x", "y"), ("y", "x")):
+        machine.add_transition(source, target)
+    machine.start()
+    with pytest.raises(InvalidStateError, match="in a row"):
+        machine.transition_to("x")
+    assert machine.current_state == entered[-1]
+    assert len(entered) == len(machine.history) == 100
+    machine.update(0.5)
+    assert machine.time_in_state == 0.5
+
+
+def test_an_error_at_the_start_leaves_the_machine_started():
+    machine = StateMachine(FunctionState("a", enter=failing))
+    machine.add_state("b")
+    machine.add_transition("a", "b")
+    with pytest.raises(OSError, match="broken"):
+        machine.start()
+    machine.transition_to("b")
+    assert machine.current_state == "b"
+
+
+def test_an_error_drops_the_transition_that_waited():
+    def ask_and_fail(dt):
+        machine.transition_to("b")
+        failing()
+
+    machine = StateMachine(FunctionState("a", update=ask_and_fail))
+    machine.add_state("b")
+    machine.add_transition("a", "b")
+    machine.start()
+    with pytest.raises(OSError, match="broken"):
+        machine.update(0.1)
+    assert machine.current_state == "a"
+    assert machine.time_in_state == 0.1
+    machine.transition_to("b")
+
+
+def test_a_timeout_given_after_the_start_must_lead_somewhere():
+    machine, _ = make()
+    with pytest.raises(ConfigError, match="'nowhere'"):
+        machine.add_state("late", timeout_s=1.0, timeout_to="nowhere")
+    with pytest.raises(DTypeError, match="timeout_to"):
+        machine.add_state("late", timeout_s=1.0, timeout_to=["lie"])
+    assert "late" not in machine.states
+    machine.add_state("late", timeout_s=1.0, timeout_to="lie")
+
+
+def test_an_event_may_be_anything_for_the_state_but_needs_a_hash_for_the_table():
+    machine = StateMachine(FunctionState("a", event=lambda e: e.get("to")))
+    machine.add_state("b")
+    machine.add_transition("a", "b")
+    with pytest.raises(DTypeError, match="hashable"):
+        machine.add_transition("a", "b", event={})
+    machine.start()
+    assert not machine.handle_event({"speed": 1})
+    assert machine.handle_event({"to": "b"})
+    assert machine.current_state == "b"
+
+
+@pytest.mark.parametrize("name", [5, None, ["lie"]])
+def test_what_is_not_a_name_is_refused(name):
+    machine, _ = make()
+    for call in (machine.transition_to, machine.is_in_state, machine.can_go):
+        with pytest.raises(DTypeError, match="name"):
+            call(name)
+
+
 def failing():
     raise OSError("broken")
 
@@ -235,7 +337,7 @@ def test_an_error_on_enter_leaves_the_machine_in_the_new_state():
     assert machine.current_state == "a"
 
 
-@pytest.mark.parametrize("dt", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("dt", [-0.1, float("nan"), float("inf"), 1.7e308])
 def test_time_does_not_run_backwards(dt):
     machine, _ = make()
     with pytest.raises(InvalidValueError, match="dt"):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rfx.control.clock import Clock as Clock
     from rfx.control.clock import ManualClock as ManualClock
     from rfx.control.clock import StopControlLoop as StopControlLoop
+    from rfx.control.enum_machine import EnumStateMachine as EnumStateMachine
     from rfx.control.handle import ControlLoopHandle as ControlLoopHandle
     from rfx.control.histogram import Histogram as Histogram
     from rfx.control.loop import ControlLoop as ControlLoop
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from rfx.control.pid import PidArray as PidArray
     from rfx.control.pid_config import PidConfig as PidConfig
     from rfx.control.realtime import Right as Right
-    from rfx.control.state_machine import EnumStateMachine as EnumStateMachine
     from rfx.control.state_machine import FunctionState as FunctionState
     from rfx.control.state_machine import State as State
     from rfx.control.state_machine import StateMachine as StateMachine
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # public name -> the module it lives in
 _HOME = {
-    "EnumStateMachine": "rfx.control.state_machine",
+    "EnumStateMachine": "rfx.control.enum_machine",
     "FunctionState": "rfx.control.state_machine",
     "Pid": "rfx.control.pid",
     "PidArray": "rfx.control.pid",

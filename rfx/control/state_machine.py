@@ -3,14 +3,16 @@
 A machine knows its states and which may follow which. What is not allowed raises; nothing is ignored.
 """
 
-import enum
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError
+
+LONGEST_CHAIN = 100  # transitions that callbacks may ask for one after the other
+LONGEST_DT = 1e9  # seconds
 
 
 class Transition(NamedTuple):
@@ -98,9 +100,11 @@ class StateMachine:
     Notes
     -----
     A transition first calls ``on_exit`` of the old state, then changes the state, then calls ``on_enter`` of the new
-    one. If ``on_exit`` raises, the machine stays where it was; if ``on_enter`` raises, it is in the new state. The
-    error reaches the caller either way. A transition that is asked for inside a callback is checked at once and
-    carried out when the callback has returned; only one may wait.
+    one. If ``on_exit`` raises, the machine stays where it was; if ``on_enter`` raises, it is in the new state (after
+    :meth:`start`: in the initial one, started). If ``on_update`` raises, the time has passed. The error reaches the
+    caller each time. A transition that is asked for inside a callback is checked at once and carried out when the
+    callback has returned; only one may wait, ``on_exit`` may not ask for any, and after 100 in a row, each asked for by
+    the last, InvalidStateError ends it. Other changes of the machine inside a callback raise InvalidStateError.
     """
 
     def __init__(self, initial: "State | str", *, history: int = 100) -> None:
@@ -114,6 +118,7 @@ class StateMachine:
         self._initial = self._current
         self._started = False
         self._busy = False
+        self._leaving = False
         self._waiting: tuple[str, str] | None = None
         self._time_s = 0.0
         self._entered_s = 0.0
@@ -129,7 +134,8 @@ class StateMachine:
     ) -> State:
         """Add a state; after ``timeout_s`` seconds in it the machine goes to ``timeout_to``.
 
-        The timeout's transition is allowed by giving it. ConfigError for a name that is taken, or half a timeout.
+        The timeout's transition is allowed by giving it. ConfigError for a name that is taken, half a timeout, or, once
+        the machine is started, a timeout that leads nowhere.
         """
         made = State(state) if isinstance(state, str) else state
         if not isinstance(made, State):
@@ -140,6 +146,10 @@ class StateMachine:
             if made.name in self._states:
                 raise ConfigError(f"there is a state {made.name!r} already")
             if timeout_s is not None and timeout_to is not None:
+                if not isinstance(timeout_to, str):
+                    raise DTypeError(f"expected timeout_to to be a state's name, got {type(timeout_to).__name__}")
+                if self._started and timeout_to != made.name:
+                    self._known(timeout_to)
                 self._timeouts[made.name] = (arrays.number(timeout_s, "timeout_s", above=0), timeout_to)
             self._states[made.name] = made
             self._allowed[made.name] = set() if timeout_to is None else {timeout_to}
@@ -151,6 +161,8 @@ class StateMachine:
             self._known(source)
             self._known(target)
             if event is not None:
+                if not _hashable(event):
+                    raise DTypeError(f"expected event to be hashable, got {type(event).__name__}")
                 there = self._events.get((source, event))
                 if there is not None and there != target:
                     raise ConfigError(f"event {event!r} leads from {source!r} to {there!r} already")
@@ -158,6 +170,8 @@ class StateMachine:
             self._allowed[source].add(target)
 
     def _known(self, name: str) -> State:
+        if not isinstance(name, str):
+            raise DTypeError(f"expected a state's name, got {type(name).__name__}")
         if name not in self._states:
             raise ConfigError(f"there is no state {name!r}, there are {sorted(self._states)}")
         return self._states[name]
@@ -217,25 +231,28 @@ class StateMachine:
             if target not in self._allowed[self._current]:
                 allowed = sorted(self._allowed[self._current]) or "nothing"
                 raise InvalidStateError(f"{self._current!r} may not become {target!r}, it may become {allowed}")
-            if self._busy:
-                if self._waiting is not None:
-                    raise InvalidStateError(f"a transition to {self._waiting[0]!r} waits already")
-                self._waiting = (target, reason)
-                return
-            self._go(target, reason)
+            if self._leaving:
+                raise InvalidStateError(f"{self._current!r} is being left, on_exit may not ask for {target!r}")
+            if self._waiting is not None:
+                raise InvalidStateError(f"a transition to {self._waiting[0]!r} waits already")
+            self._waiting = (target, reason)
+            if not self._busy:
+                self._settle()
 
     def update(self, dt: float) -> None:
-        """Let ``dt`` seconds (at least 0) pass: call ``on_update``, then see to the timeout."""
-        step = arrays.number(dt, "dt", minimum=0)
+        """Let ``dt`` seconds (0 to 1e9) pass: call ``on_update``, then see to the timeout, one in each update."""
+        step = arrays.number(dt, "dt", minimum=0, maximum=LONGEST_DT)
         with self._lock:
             self._check_started()
+            self._check_idle()
             self._time_s += step
             before = self._moves
             state = self._states[self._current]
             self._run(lambda: state.on_update(step))
             timeout = self._timeouts.get(self._current)
             if timeout is not None and before == self._moves and self.time_in_state >= timeout[0]:
-                self._go(timeout[1], f"timeout of {timeout[0]:g} s")
+                self._waiting = (timeout[1], f"timeout of {timeout[0]:g} s")
+                self._settle()
 
     def handle_event(self, event: Any) -> bool:
         """Hand an event to the present state, then to the table of transitions; whether it led anywhere.
@@ -244,32 +261,42 @@ class StateMachine:
         """
         with self._lock:
             self._check_started()
+            self._check_idle()
             before = self._moves
             answer: list[str | None] = []
             state = self._states[self._current]
             self._run(lambda: answer.append(state.handle_event(event)))
             if self._moves != before:
                 return True  # it asked for a transition itself
-            target = answer[0] if answer[0] is not None else self._events.get((self._current, event))
+            target = answer[0]
+            if target is None and _hashable(event):
+                target = self._events.get((self._current, event))
             if target is None:
                 return False
             self.transition_to(target, f"event {event!r}")
             return True
 
     def reset(self) -> None:
-        """Go back to before :meth:`start`, without calling anything; the history is kept."""
+        """Go back to before :meth:`start`, without calling anything; the history is kept, its times start at 0 again."""
         with self._lock:
-            self._current, self._started, self._waiting = self._initial, False, None
+            self._check_idle()
+            self._current, self._started = self._initial, False
             self._time_s = self._entered_s = 0.0
 
     def _check_started(self) -> None:
         if not self._started:
             raise InvalidStateError("start() the machine first")
 
-    def _run(self, callback: Callable[[], Any]) -> None:
-        """Call a callback, then carry out the transition that it asked for, if any."""
+    def _check_idle(self) -> None:
         if self._busy:
-            raise InvalidStateError("a callback may ask for a transition, but not update or feed the machine")
+            raise InvalidStateError("a callback may ask for a transition, but not update, feed or reset the machine")
+
+    def _run(self, callback: Callable[[], Any]) -> None:
+        """Call a callback of the present state, then carry out what it asked for."""
+        self._call(callback)
+        self._settle()
+
+    def _call(self, callback: Callable[[], Any]) -> None:
         self._busy = True
         try:
             callback()
@@ -278,101 +305,33 @@ class StateMachine:
             raise
         finally:
             self._busy = False
-        if self._waiting is not None:
-            target, reason = self._waiting
-            self._waiting = None
+
+    def _settle(self) -> None:
+        """Carry out the transition that waits, and those that it leads to."""
+        for _ in range(LONGEST_CHAIN):
+            if self._waiting is None:
+                return
+            (target, reason), self._waiting = self._waiting, None
             self._go(target, reason)
+        if self._waiting is not None:
+            target, self._waiting = self._waiting[0], None
+            raise InvalidStateError(f"{LONGEST_CHAIN} transitions in a row, and on_enter asks for {target!r} again")
 
     def _go(self, target: str, reason: str) -> None:
         source = self._states[self._current]
-        self._busy = True
+        self._leaving = True
         try:
-            source.on_exit()
+            self._call(source.on_exit)
         finally:
-            self._busy = False
-            self._waiting = None  # the old state has no say any more
+            self._leaving = False
         self._current, self._entered_s, self._moves = target, self._time_s, self._moves + 1
         self._history.append(Transition(self._time_s, source.name, target, reason))
-        self._run(self._states[target].on_enter)
+        self._call(self._states[target].on_enter)
 
 
-E = TypeVar("E", bound=enum.Enum)
-
-
-class EnumStateMachine(Generic[E]):
-    """A state machine over the members of an enum.
-
-    Parameters
-    ----------
-    initial : enum member
-    allowed : mapping of member to members
-        Which may follow which; members that are left out lead nowhere.
-    on_enter, on_update, on_exit : mapping of member to function, optional
-        ``on_update`` takes dt (s), the others nothing.
-
-    Examples
-    --------
-    >>> import enum
-    >>> class Mode(enum.Enum):
-    ...     LYING = 1
-    ...     STANDING = 2
-    >>> machine = EnumStateMachine(Mode.LYING, {Mode.LYING: {Mode.STANDING}})
-    >>> machine.set_state(Mode.STANDING)
-    >>> machine.current
-    <Mode.STANDING: 2>
-    """
-
-    def __init__(
-        self,
-        initial: E,
-        allowed: Mapping[E, Iterable[E]],
-        *,
-        on_enter: Mapping[E, Callable[[], Any]] | None = None,
-        on_update: Mapping[E, Callable[[float], Any]] | None = None,
-        on_exit: Mapping[E, Callable[[], Any]] | None = None,
-    ) -> None:
-        if not isinstance(initial, enum.Enum):
-            raise DTypeError(f"expected initial to be a member of an enum, got {type(initial).__name__}")
-        self._enum = type(initial)
-        entering, updating, leaving = on_enter or {}, on_update or {}, on_exit or {}
-        for table in (allowed, entering, updating, leaving):
-            for member in table:
-                self._check(member)
-        self._machine = StateMachine(self._make(initial, entering, updating, leaving))
-        for member in self._enum:
-            if member is not initial:
-                self._machine.add_state(self._make(member, entering, updating, leaving))
-        for source, targets in allowed.items():
-            for target in targets:
-                self._machine.add_transition(source.name, self._check(target).name)
-        self._machine.start()
-
-    @staticmethod
-    def _make(member: Any, enter: Mapping[Any, Any], update: Mapping[Any, Any], exit: Mapping[Any, Any]) -> State:
-        return FunctionState(member.name, enter=enter.get(member), update=update.get(member), exit=exit.get(member))
-
-    def _check(self, member: Any) -> Any:
-        if not isinstance(member, self._enum):
-            raise ConfigError(f"expected a member of {self._enum.__name__}, got {member!r}")
-        return member
-
-    @property
-    def current(self) -> E:
-        """The present member."""
-        return self._enum[self._machine.current_state]
-
-    @property
-    def history(self) -> tuple[Transition, ...]:
-        """The last transitions, by the members' names."""
-        return self._machine.history
-
-    def set_state(self, member: E, reason: str = "asked for") -> None:
-        """Go to another member; InvalidStateError where that is not allowed."""
-        self._machine.transition_to(self._check(member).name, reason)
-
-    def update(self, dt: float) -> None:
-        """Let ``dt`` seconds pass in the present member."""
-        self._machine.update(dt)
-
-    def __repr__(self) -> str:
-        return f"EnumStateMachine(current={self.current!r})"
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True

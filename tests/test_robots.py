@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidValueError, RfxError, ShapeError
 from rfx.robots import GO2, MOTOR_NAMES, JointConfig, RobotConfig, motor_idx, motor_index_by_name
 
 SIMULATOR_ORDER = [f"{leg}_{part}" for leg in ("FL", "FR", "RL", "RR") for part in ("hip", "thigh", "calf")]
@@ -107,3 +107,55 @@ def test_an_impossible_robot_is_refused():
         RobotConfig("r", (a, b), {"stand": (0.0, 2.0)})
     with pytest.raises(ShapeError, match="stand"):
         RobotConfig("r", (a, b), {"stand": (0.0,)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"joints": 5},
+        {"joints": ("a", "b")},
+        {"joints": None},
+        {"name": ""},
+        {"name": 5},
+        {"poses": [1]},
+        {"poses": {"stand": 3}},
+        {"poses": {"stand": "0" * 12}},
+        {"control_rate_hz": "fast"},
+        {"policy_rate_hz": 0},
+    ],
+)
+def test_wrong_kinds_are_refused_by_errors_of_ours(change):
+    good = {"name": "r", "joints": GO2.joints, "poses": {}}
+    RobotConfig(**good)
+    with pytest.raises(RfxError):
+        RobotConfig(**{**good, **change})
+
+
+@pytest.mark.parametrize("names", [[1, *["FR_hip"] * 11], ["FR_hip"] * 12, 3, "FR_hip", [*MOTOR_NAMES, "FR_hip"]])
+def test_reorder_refuses_what_is_not_each_joint_once(names):
+    with pytest.raises((ConfigError, DTypeError)):
+        GO2.reorder(np.zeros(12), names)
+
+
+def test_numpy_numbers_become_plain_ones():
+    joint = JointConfig("a", np.int64(0), np.float32(-1.0), np.float64(1.0), 1, 2)
+    robot = RobotConfig("r", [joint], {"stand": np.zeros(1)}, control_rate_hz=np.float32(200.0))
+    assert RobotConfig.from_dict(json.loads(json.dumps(robot.to_dict()))) == robot
+
+
+@pytest.mark.parametrize("name", ["stand", "lie"])
+def test_poses_of_the_go2_keep_away_from_the_stops_and_are_symmetric(name):
+    q = GO2.pose(name)
+    assert (q > GO2.lower + 0.05).all()
+    assert (q < GO2.upper - 0.05).all()
+    for front in ("F", "R"):
+        assert GO2.index_of(f"{front}R_hip") < GO2.index_of(f"{front}L_hip")
+        right, left = (q[[GO2.index_of(f"{front}{side}_{part}") for part in ("hip", "thigh", "calf")]] for side in "RL")
+        np.testing.assert_array_equal(right * [-1, 1, 1], left)
+
+
+def test_limits_stand_in_motor_order():
+    np.testing.assert_array_equal(GO2.torque_limit, [23.7, 23.7, 45.43] * 4)
+    np.testing.assert_array_equal(GO2.velocity_limit, [30.1, 30.1, 15.7] * 4)
+    np.testing.assert_array_equal(GO2.lower[1::3], [-1.5708, -1.5708, -0.5236, -0.5236])
+    np.testing.assert_array_equal(GO2.upper[1::3], [3.4907, 3.4907, 4.5379, 4.5379])

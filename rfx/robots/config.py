@@ -47,15 +47,18 @@ class JointConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"expected a joint's name to be a non-empty string, got {self.name!r}")
-        arrays.integer(self.index, f"index of {self.name}", minimum=0)
-        low = arrays.number(self.position_min, f"position_min of {self.name}")
-        high = arrays.number(self.position_max, f"position_max of {self.name}")
+        checked: dict[str, float] = {"index": arrays.integer(self.index, f"index of {self.name}", minimum=0)}
+        for field_name in ("position_min", "position_max"):
+            checked[field_name] = arrays.number(getattr(self, field_name), f"{field_name} of {self.name}")
+        for field_name in ("velocity_max", "effort_max"):
+            checked[field_name] = arrays.number(getattr(self, field_name), f"{field_name} of {self.name}", above=0)
+        for field_name in ("kp", "kd"):
+            checked[field_name] = arrays.number(getattr(self, field_name), f"{field_name} of {self.name}", minimum=0)
+        low, high = checked["position_min"], checked["position_max"]
         if not low < high:
             raise ConfigError(f"expected position_min of {self.name} to be below position_max, got {low} and {high}")
-        arrays.number(self.velocity_max, f"velocity_max of {self.name}", above=0)
-        arrays.number(self.effort_max, f"effort_max of {self.name}", above=0)
-        arrays.number(self.kp, f"kp of {self.name}", minimum=0)
-        arrays.number(self.kd, f"kd of {self.name}", minimum=0)
+        for field_name, value in checked.items():
+            object.__setattr__(self, field_name, value)  # plain numbers, whatever came: JSON can write them
 
 
 @dataclass(frozen=True, eq=True)
@@ -88,23 +91,32 @@ class RobotConfig:
     policy_rate_hz: float = 50.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "joints", tuple(self.joints))
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"expected a robot's name to be a non-empty string, got {self.name!r}")
+        object.__setattr__(self, "joints", _listed(self.joints, "joints"))
+        for i, joint in enumerate(self.joints):
+            if not isinstance(joint, JointConfig):
+                raise DTypeError(f"expected joints[{i}] to be a JointConfig, got {type(joint).__name__}")
         names = [j.name for j in self.joints]
         if len(set(names)) != len(names):
             raise ConfigError(f"expected every joint of {self.name} to have a name of its own, got {names}")
         for i, joint in enumerate(self.joints):
             if joint.index != i:
                 raise ConfigError(f"expected joint {joint.name} at index {joint.index}, it stands at {i}")
+        if not isinstance(self.poses, Mapping):
+            raise DTypeError(f"expected poses to be a mapping of names, got {type(self.poses).__name__}")
         poses = {}
         for pose, values in self.poses.items():
-            q = arrays.finite(arrays.floats(list(values), f"pose {pose}", (len(self.joints),)), f"pose {pose}")
+            q = arrays.finite(
+                arrays.floats(_listed(values, f"pose {pose}"), f"pose {pose}", (len(self.joints),)), f"pose {pose}"
+            )
             for value, joint in zip(q, self.joints, strict=True):
                 if not joint.position_min <= value <= joint.position_max:
                     raise ConfigError(f"pose {pose}: {joint.name} at {value:g} rad is outside of its travel")
             poses[pose] = tuple(map(float, q))
         object.__setattr__(self, "poses", MappingProxyType(poses))
-        arrays.number(self.control_rate_hz, "control_rate_hz", above=0)
-        arrays.number(self.policy_rate_hz, "policy_rate_hz", above=0)
+        for rate in ("control_rate_hz", "policy_rate_hz"):
+            object.__setattr__(self, rate, arrays.number(getattr(self, rate), rate, above=0))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.to_dict(),)
@@ -147,7 +159,7 @@ class RobotConfig:
 
     def pose(self, name: str) -> NDArray[np.float64]:
         """Return a pose by name (n,), rad, as a new array; ConfigError for an unknown one."""
-        if name not in self.poses:
+        if not isinstance(name, str) or name not in self.poses:
             raise ConfigError(f"{self.name} has no pose {name!r}, it has {sorted(self.poses)}")
         return np.array(self.poses[name])
 
@@ -164,9 +176,9 @@ class RobotConfig:
 
     def reorder(self, values: ArrayLike, from_names: Iterable[str]) -> NDArray[Any]:
         """Return values given in the order of ``from_names``, along the last axis, in motor order (a copy)."""
-        names = list(from_names)
-        if sorted(names) != sorted(self.joint_names):
-            raise ConfigError(f"expected the joints {list(self.joint_names)} in any order, got {names}")
+        names = _listed(from_names, "from_names")
+        if len(names) != len(self.joints) or set(map(str, names)) != set(self.joint_names):
+            raise ConfigError(f"expected the joints {list(self.joint_names)} in any order, got {list(names)}")
         array = np.asarray(values)
         if array.ndim == 0 or array.shape[-1] != len(names):
             raise ShapeError(f"expected values of shape (..., {len(names)}), got {array.shape}")
@@ -185,10 +197,16 @@ class RobotConfig:
         _check_keys(cls, data, "robot")
         plain = dict(data)
         joints = []
-        for entry in plain.pop("joints"):
+        for entry in _listed(plain.pop("joints"), "joints"):
             _check_keys(JointConfig, entry, "joint")
             joints.append(JointConfig(**entry))
         return cls(joints=tuple(joints), **plain)
+
+
+def _listed(values: Any, what: str) -> tuple[Any, ...]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise DTypeError(f"expected {what} as a sequence, got {type(values).__name__}")
+    return tuple(values)
 
 
 def _check_keys(cls: type, data: Any, what: str) -> None:

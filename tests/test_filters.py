@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 from rfx.math import ButterworthFilter, DerivativeFilter, LowPassFilter, MovingAverageFilter, Vector3Filter
 
 MAKERS = {
@@ -292,6 +292,56 @@ def test_threads_may_share_a_filter():
         t.join()
     assert f.state_dict()["seen"] == 8000
     assert f.value == 1.0
+
+
+@pytest.mark.parametrize("kind", [LowPassFilter, MovingAverageFilter, DerivativeFilter, ButterworthFilter])
+@pytest.mark.parametrize(
+    "use", [lambda f: f.update(1.0), lambda f: f.value, lambda f: f.reset(), lambda f: f.state_dict()]
+)
+def test_a_filter_that_was_never_set_up_says_so(kind, use):
+    f = kind.__new__(kind)
+    with pytest.raises(InvalidStateError, match="never set up"):
+        use(f)
+    assert "never set up" in repr(f)
+
+
+def test_a_filter_cannot_be_set_up_twice():
+    f = LowPassFilter(0.5)
+    f.update(2.0)
+    with pytest.raises(InvalidStateError, match="already"):
+        f.__init__(0.1, channels=3)
+    assert (f.value, f.alpha, f.channels) == (1.0, 0.5, None)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize(
+    "given",
+    [
+        [1.0, 2.0],
+        (1, 2),
+        np.array([1, 2]),
+        np.array([1.0, 2.0], np.float32),
+        np.array([1.0, 9.0, 2.0, 9.0])[::2],
+        np.array([1.0, 2.0], ">f8"),
+        np.frombuffer(b"x" + np.array([1.0, 2.0]).tobytes(), np.uint8)[1:].view(np.float64),
+    ],
+    ids=["list", "tuple", "int64", "float32", "strided", "big endian", "unaligned"],
+)
+def test_samples_in_any_layout_are_the_same_samples(make, given):
+    f, twin = make(channels=2), make(channels=2)
+    for _ in range(3):
+        np.testing.assert_array_equal(f.update(given), twin.update(np.array([1.0, 2.0])))
+
+
+def test_threads_may_share_a_filter_with_channels():
+    f = MovingAverageFilter(10**4, channels=50)
+    threads = [threading.Thread(target=lambda: [f.update(np.ones(50)) for _ in range(1000)]) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert f.state_dict()["seen"] == 4000
+    np.testing.assert_array_equal(f.value, 1.0)
 
 
 # -- three axes

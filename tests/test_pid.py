@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -246,6 +247,54 @@ def test_new_gains_do_not_bump_a_restored_controller():
     assert copy.state_dict() == loaded.state_dict() == pid.state_dict()
 
 
+def test_new_gains_are_kept_by_a_pickle():
+    pid = Pid(PidConfig(1.0, 0.5).with_limits(-5, 5))
+    pid.update(1.0, 0.2, 0.1)
+    pid.set_gains(3.0, 0.7, 0.1)
+    copy = pickle.loads(pickle.dumps(pid))
+    assert copy.config == pid.config == PidConfig(3.0, 0.7, 0.1).with_limits(-5, 5)
+    assert copy.update(1.0, 0.4, 0.1) == pid.update(1.0, 0.4, 0.1)
+
+
+def test_gains_that_cannot_take_up_the_output_change_nothing():
+    pid = Pid.pi(1e200, 1.0)
+    pid.update(1e100, 0.0, 0.1)
+    before = pid.state_dict()
+    with pytest.raises(InvalidValueError, match="too small"):
+        pid.set_gains(1.0, 1e-300, 0.0)
+    assert (pid.state_dict(), pid.config.ki) == (before, 1.0)
+
+
+class Special(Pid):
+    """A controller of somebody else."""
+
+    def __init__(self, kp, name):
+        super().__init__(PidConfig(kp))
+        self.name = name
+
+
+def test_a_subclass_may_take_other_arguments():
+    assert Special(3.0, "hip").update(1.0, 0.0, 0.1) == 3.0
+
+
+def test_threads_may_share_controllers():
+    one, many = Pid(PidConfig(0.0, 1.0)), PidArray(PidConfig(0.0, 1.0), 500)
+    target, measured = np.ones(500), np.zeros(500)
+
+    def work():
+        for _ in range(2000):
+            one.update(1.0, 0.0, 0.5)
+            many.update(target, measured, 0.5)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert one.state_dict()["integral"] == 4000.0
+    np.testing.assert_array_equal(many.state_dict()["integral"], 4000.0)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("output", math.nan), ("integral", [1, [2]]), ("previous", [1.0, 2.0]), ("error", "x"), ("started", None)],
@@ -293,6 +342,21 @@ def test_an_array_refuses_one_bad_joint_whole():
             pids.update(np.array(target), np.full(3, -1e308), 0.1)
     for key, value in pids.state_dict().items():
         np.testing.assert_array_equal(value, before[key])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [1.0, 2.0],
+        (1, 2),
+        np.array([1.0, 2.0], np.float32),
+        np.array([1.0, 9.0, 2.0, 9.0])[::2],
+        np.array([1.0, 2.0], ">f8"),
+    ],
+    ids=["list", "tuple", "float32", "strided", "big endian"],
+)
+def test_an_array_takes_any_layout(given):
+    np.testing.assert_array_equal(PidArray(PidConfig(2.0), 2).update(given, np.zeros(2), 0.1), [2.0, 4.0])
 
 
 def test_an_array_writes_to_out():

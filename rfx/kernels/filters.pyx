@@ -1,6 +1,15 @@
 """One step of each filter over n channels that lie side by side. State comes first, then inputs, then outputs."""
 
 
+cdef bint within(const double* x, double limit, Py_ssize_t n) noexcept nogil:
+    # whether all lie within [-limit, limit]; NaN does not
+    cdef Py_ssize_t i
+    cdef int good = 1
+    for i in range(n):
+        good &= (x[i] <= limit) & (x[i] >= -limit)
+    return good
+
+
 cdef void low_pass(double* y, const double* x, double* out, double alpha, Py_ssize_t n) noexcept nogil:
     # y' = alpha x + (1 - alpha) y
     cdef Py_ssize_t i

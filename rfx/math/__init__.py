@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from rfx.math.filters import DerivativeFilter as DerivativeFilter
     from rfx.math.filters import LowPassFilter as LowPassFilter
     from rfx.math.filters import MovingAverageFilter as MovingAverageFilter
-    from rfx.math.filters import Vector3Filter as Vector3Filter
     from rfx.math.pose_batch import pose_compose as pose_compose
     from rfx.math.pose_batch import pose_inverse as pose_inverse
     from rfx.math.pose_batch import pose_transform_points as pose_transform_points
     from rfx.math.quaternion import Quaternion as Quaternion
     from rfx.math.transform import Transform as Transform
+    from rfx.math.vector_filter import Vector3Filter as Vector3Filter
 
 # public name -> the module it lives in
 _HOME = {
@@ -36,7 +36,7 @@ _HOME = {
     "DerivativeFilter": "rfx.math.filters",
     "LowPassFilter": "rfx.math.filters",
     "MovingAverageFilter": "rfx.math.filters",
-    "Vector3Filter": "rfx.math.filters",
+    "Vector3Filter": "rfx.math.vector_filter",
     "angle_diff": "rfx.math.angles",
     "lerp": "rfx.math.angles",
     "normalize_angle": "rfx.math.angles",

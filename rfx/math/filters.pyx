@@ -4,66 +4,90 @@ Each works on single numbers, or with ``channels=n`` on arrays of n numbers at o
 beyond 1e150, raises InvalidValueError and leaves the filter as it was.
 """
 
-import threading
+cimport cython
+cimport numpy as cnp
+from cpython.float cimport PyFloat_CheckExact
+from libc.math cimport M_PI, M_SQRT2, fabs, tan
+from libc.string cimport memcpy, memset
+
+from rfx.kernels.filters cimport biquad, derivative, low_pass, moving_average, within
 
 import numpy as np
 
-from libc.math cimport M_PI, M_SQRT2, fabs, tan
-
-from rfx.kernels.filters cimport biquad, derivative, low_pass, moving_average
-
 from rfx import arrays
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError
 
-cdef double LARGEST = 1e150  # what is larger could overflow inside a filter and poison it
+cnp.import_array()
+
+LARGEST_SAMPLE = 1e150  # what is larger could overflow inside a filter and poison it
+cdef double LARGEST = LARGEST_SAMPLE
 cdef double LARGEST_STATE = 1e170  # the same for what is loaded: sums and rates of such samples stay below
 
 
-cdef object sample_of(x, Py_ssize_t n):
-    # n finite numbers as float64
-    given = arrays.finite(arrays.floats(x, "x", (n,)), "x").astype(np.float64, copy=False)
-    if np.abs(given).max() > LARGEST:
-        raise InvalidValueError(f"expected x within {LARGEST:g} of 0, got {np.abs(given).max():g}")
-    return given
+cdef cnp.ndarray as_doubles(object x, str name, Py_ssize_t n):
+    """Return n numbers as a float64 array that C can read; rfx.arrays for all but exactly that."""
+    cdef cnp.ndarray array
+    if cnp.PyArray_CheckExact(x):
+        array = x
+        if (cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE and cnp.PyArray_NDIM(array) == 1
+                and cnp.PyArray_DIM(array, 0) == n and cnp.PyArray_ISCARRAY_RO(array)):
+            return array
+    return arrays.floats(x, name, (n,)).astype(np.float64, copy=False)
 
 
-cdef object loadable(values, name, Py_ssize_t n):
-    given = arrays.finite(arrays.floats(values, name, (n,)), name)
-    if np.abs(given).max() > LARGEST_STATE:
-        raise InvalidValueError(f"expected {name} within {LARGEST_STATE:g} of 0, got {np.abs(given).max():g}")
-    return given
+cdef cnp.ndarray checked_doubles(object x, str name, Py_ssize_t n, double largest):
+    """Return n numbers within ``largest`` of 0 as a float64 array."""
+    array = as_doubles(x, name, n)
+    if not within(<const double*>cnp.PyArray_DATA(array), largest, n):
+        raise too_large(array, name, largest)
+    return array
+
+
+cdef object too_large(cnp.ndarray array, str name, double largest):
+    try:
+        arrays.finite(array, name)
+    except InvalidValueError as error:
+        return error
+    return InvalidValueError(f"expected {name} within {largest:g} of 0, got up to {np.abs(array).max():g} from it")
 
 
 cdef class Filter:
-    """Base of the filters: a number or (channels,) numbers in, the same out.
+    """Base of the filters: a number or (channels,) numbers in, the same out. Threads may share one: updates take turns.
 
-    One block of float64 holds all state, so that it can be copied, moved and restored whole.
+    One block of float64 holds all state and, behind it, the last value, so that it can be copied and restored whole.
     """
 
     cdef readonly object channels
-    cdef Py_ssize_t n
-    cdef Py_ssize_t seen
-    cdef double[::1] state
-    cdef double[::1] last
-    cdef object lock
+    cdef Py_ssize_t n, seen, size
+    cdef double* state
+    cdef double* last
+    cdef cnp.ndarray block
+    cdef cython.pymutex lock  # over state, last and seen; held around C only
     cdef tuple arguments
 
     def __init__(self):
         raise TypeError("Filter is a base class; make a LowPassFilter or one of its siblings")
 
     cdef int setup(self, channels, Py_ssize_t per_channel, tuple arguments) except -1:
-        self.channels = None if channels is None else arrays.integer(channels, "channels", minimum=1, maximum=1_000_000)
-        self.n = 1 if channels is None else self.channels
-        self.state = np.zeros(per_channel * self.n)
-        self.last = np.zeros(self.n)
-        self.lock = threading.Lock()
+        if self.state != NULL:
+            raise InvalidStateError(f"this {type(self).__name__} is made already; make a new one")
+        n = 1 if channels is None else arrays.integer(channels, "channels", minimum=1, maximum=1_000_000)
+        self.block = np.zeros((per_channel + 1) * n)
+        self.channels = None if channels is None else n
+        self.n, self.size = n, per_channel * n
         self.arguments = arguments
+        self.state = <double*>cnp.PyArray_DATA(self.block)
+        self.last = self.state + self.size
         return 0
 
-    cdef void begin(self) noexcept:
+    cdef int ready(self) except -1:
+        if self.state == NULL:
+            raise InvalidStateError(f"this {type(self).__name__} was never set up: __init__ was not called")
+        return 0
+
+    cdef void begin(self) noexcept nogil:
         # put the state to where it starts; zero unless a filter says otherwise
-        self.state[:] = 0.0
-        self.last[:] = 0.0
+        memset(self.state, 0, (self.size + self.n) * sizeof(double))
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
         pass
@@ -89,11 +113,16 @@ cdef class Filter:
             Not one number, or not ``channels`` of them.
         """
         cdef double sample, result
-        cdef double[::1] samples, results
+        cdef cnp.npy_intp n = self.n
+        cdef cnp.ndarray given, array
+        cdef const double* samples
+        cdef double* results
+        cdef bint good
+        self.ready()
         if self.channels is None:
             if out is not None:
                 raise DTypeError("expected no out: this filter has a single channel and returns a float")
-            sample = x if type(x) is float else arrays.number(x, "x")
+            sample = <double>x if PyFloat_CheckExact(x) else arrays.number(x, "x")
             if not fabs(sample) <= LARGEST:
                 raise InvalidValueError(f"expected x to be finite and within {LARGEST:g} of 0, got {sample}")
             with self.lock:
@@ -101,49 +130,72 @@ cdef class Filter:
                 self.last[0] = result
                 self.seen += 1
             return result
-        given = sample_of(x, self.n)
-        array = arrays.out_array(out, (self.n,), np.float64, given)
-        samples, results = given, array
-        with self.lock:
-            with nogil:
-                self.step(&samples[0], &results[0])
-            self.last[:] = results
-            self.seen += 1
+        given = as_doubles(x, "x", n)
+        if out is None:
+            array = cnp.PyArray_SimpleNew(1, &n, cnp.NPY_DOUBLE)
+        else:
+            array = arrays.out_array(out, (self.n,), np.float64, given)
+        samples, results = <const double*>cnp.PyArray_DATA(given), <double*>cnp.PyArray_DATA(array)
+        with nogil:
+            good = within(samples, LARGEST, n)
+            if good:
+                with self.lock:
+                    self.step(samples, results)
+                    memcpy(self.last, results, n * sizeof(double))
+                    self.seen += 1
+        if not good:
+            raise too_large(given, "x", LARGEST)
         return array
 
     @property
     def value(self):
         """The value that the last update returned, or the initial one: a float or a copy of shape (channels,)."""
+        cdef cnp.ndarray array
+        self.ready()
+        array = np.empty(self.n)
         with self.lock:
-            return self.last[0] if self.channels is None else np.array(self.last)
+            memcpy(cnp.PyArray_DATA(array), self.last, self.n * sizeof(double))
+        return float(array[0]) if self.channels is None else array
 
     def reset(self):
         """Forget all samples."""
+        self.ready()
         with self.lock:
             self.begin()
             self.seen = 0
 
     def state_dict(self):
         """Return what has been seen so far, as plain values and copies."""
+        cdef cnp.ndarray block
+        cdef Py_ssize_t seen
+        self.ready()
+        block = np.empty(self.size + self.n)
         with self.lock:
-            return {"state": np.array(self.state), "value": np.array(self.last), "seen": self.seen}
+            memcpy(cnp.PyArray_DATA(block), self.state, (self.size + self.n) * sizeof(double))
+            seen = self.seen
+        return {"state": block[: self.size].copy(), "value": block[self.size :].copy(), "seen": seen}
 
     def load_state_dict(self, state):
         """Take over what :meth:`state_dict` of a filter of the same kind gave; on an error nothing changes."""
+        cdef cnp.ndarray block, last
+        cdef Py_ssize_t seen
+        self.ready()
         if not isinstance(state, dict) or set(state) != {"state", "value", "seen"}:
             raise ConfigError("expected a dict with state, value and seen")
-        block = loadable(state["state"], "state", self.state.shape[0])
-        last = loadable(state["value"], "value", self.n)
-        cdef Py_ssize_t seen = arrays.integer(state["seen"], "seen", minimum=0, maximum=1 << 62)
+        block = checked_doubles(state["state"], "state", self.size, LARGEST_STATE)
+        last = checked_doubles(state["value"], "value", self.n, LARGEST_STATE)
+        seen = arrays.integer(state["seen"], "seen", minimum=0, maximum=1 << 62)
         with self.lock:
-            np.asarray(self.state)[:] = block
-            np.asarray(self.last)[:] = last
+            memcpy(self.state, cnp.PyArray_DATA(block), self.size * sizeof(double))
+            memcpy(self.last, cnp.PyArray_DATA(last), self.n * sizeof(double))
             self.seen = seen
 
     def __reduce__(self):
         return _rebuild, (type(self), self.arguments, self.channels, self.state_dict())
 
     def __repr__(self):
+        if self.state == NULL:
+            return f"<{type(self).__name__} that was never set up>"
         channels = "" if self.channels is None else f", channels={self.channels}"
         return f"{type(self).__name__}({', '.join([f'{a:g}' for a in self.arguments])}{channels})"
 
@@ -173,9 +225,10 @@ cdef class LowPassFilter(Filter):
     cdef double initial
 
     def __init__(self, alpha, *, channels=None, initial=0.0):
-        self.alpha = arrays.number(alpha, "alpha", minimum=0.0, maximum=1.0)
-        self.initial = arrays.number(initial, "initial", minimum=-LARGEST, maximum=LARGEST)
-        self.setup(channels, 1, (self.alpha, self.initial))
+        share = arrays.number(alpha, "alpha", minimum=0.0, maximum=1.0)
+        start = arrays.number(initial, "initial", minimum=-LARGEST, maximum=LARGEST)
+        self.setup(channels, 1, (share, start))
+        self.alpha, self.initial = share, start
         self.begin()
 
     @classmethod
@@ -187,9 +240,10 @@ cdef class LowPassFilter(Filter):
         alpha = ratio / (1.0 + ratio) if ratio < 1e300 else 1.0
         return cls(alpha, channels=channels, initial=initial)
 
-    cdef void begin(self) noexcept:
-        self.state[:] = self.initial
-        self.last[:] = self.initial
+    cdef void begin(self) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(2 * self.n):  # the state and the last value
+            self.state[i] = self.initial
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
         low_pass(&self.state[0], x, out, self.alpha, self.n)
@@ -205,8 +259,9 @@ cdef class MovingAverageFilter(Filter):
     cdef readonly Py_ssize_t window
 
     def __init__(self, window=10, *, channels=None):
-        self.window = arrays.integer(window, "window", minimum=1, maximum=10_000_000)
-        self.setup(channels, self.window + 4, (self.window,))
+        length = arrays.integer(window, "window", minimum=1, maximum=10_000_000)
+        self.setup(channels, length + 4, (length,))
+        self.window = length
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
         cdef Py_ssize_t n = self.n
@@ -228,9 +283,10 @@ cdef class DerivativeFilter(Filter):
     cdef readonly double smoothing_alpha
 
     def __init__(self, sample_rate_hz, smoothing_alpha=1.0, *, channels=None):
-        self.sample_rate_hz = arrays.number(sample_rate_hz, "sample_rate_hz", above=0, maximum=1e12)
-        self.smoothing_alpha = arrays.number(smoothing_alpha, "smoothing_alpha", minimum=0.0, maximum=1.0)
-        self.setup(channels, 2, (self.sample_rate_hz, self.smoothing_alpha))
+        rate = arrays.number(sample_rate_hz, "sample_rate_hz", above=0, maximum=1e12)
+        share = arrays.number(smoothing_alpha, "smoothing_alpha", minimum=0.0, maximum=1.0)
+        self.setup(channels, 2, (rate, share))
+        self.sample_rate_hz, self.smoothing_alpha = rate, share
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
         derivative(&self.state[0], &self.state[self.n], self.seen == 0, x, out, self.sample_rate_hz,
@@ -260,8 +316,8 @@ cdef class ButterworthFilter(Filter):
         cutoff = arrays.number(cutoff_hz, "cutoff_hz", above=0, minimum=1e-6 * rate, below=rate / 2)
         cdef double k = tan(M_PI * <double>cutoff / <double>rate)
         cdef double d = 1.0 + M_SQRT2 * k + k * k
-        self.c = [k * k / d, 2.0 * k * k / d, k * k / d, 2.0 * (k * k - 1.0) / d, (1.0 - M_SQRT2 * k + k * k) / d]
         self.setup(channels, 2, (cutoff, rate))
+        self.c = [k * k / d, 2.0 * k * k / d, k * k / d, 2.0 * (k * k - 1.0) / d, (1.0 - M_SQRT2 * k + k * k) / d]
 
     @property
     def coefficients(self):
@@ -270,80 +326,3 @@ cdef class ButterworthFilter(Filter):
 
     cdef void step(self, const double* x, double* out) noexcept nogil:
         biquad(&self.state[0], self.c, x, out, self.n)
-
-
-class Vector3Filter:
-    """Three filters of single channels, one for each axis of a vector. Threads may share one: updates take turns.
-
-    Parameters
-    ----------
-    x, y, z : Filter
-        Three different objects without channels.
-    """
-
-    def __init__(self, x, y, z):
-        for name, axis in (("x", x), ("y", y), ("z", z)):
-            if not isinstance(axis, Filter):
-                raise DTypeError(f"expected {name} to be a filter, got {type(axis).__name__}")
-            if axis.channels is not None:
-                raise ShapeError(f"expected {name} to be a filter of a single channel, it has {axis.channels}")
-        if x is y or y is z or x is z:
-            raise ConfigError("expected three different filters, one is given twice")
-        self._axes = (x, y, z)
-        self._lock = threading.RLock()  # the axes may be subclasses that come back here
-
-    @classmethod
-    def low_pass(cls, alpha):
-        """Return three first-order low-passes."""
-        return cls(LowPassFilter(alpha), LowPassFilter(alpha), LowPassFilter(alpha))
-
-    @classmethod
-    def moving_average(cls, window=10):
-        """Return three moving averages."""
-        return cls(MovingAverageFilter(window), MovingAverageFilter(window), MovingAverageFilter(window))
-
-    @property
-    def value(self):
-        """The last filtered vector (3,), a copy."""
-        with self._lock:
-            return np.array([axis.value for axis in self._axes])
-
-    def update(self, x, out=None):
-        """Take one vector (3,) and return the filtered one; see :meth:`Filter.update`."""
-        given = sample_of(x, 3)
-        array = arrays.out_array(out, (3,), np.float64, given)
-        with self._lock:
-            for i, axis in enumerate(self._axes):
-                array[i] = axis.update(float(given[i]))
-        return array
-
-    def reset(self):
-        """Forget all samples."""
-        with self._lock:
-            for axis in self._axes:
-                axis.reset()
-
-    def state_dict(self):
-        """Return what has been seen so far, by axis."""
-        with self._lock:
-            return {name: axis.state_dict() for name, axis in zip("xyz", self._axes, strict=True)}
-
-    def load_state_dict(self, state):
-        """Take over what :meth:`state_dict` gave; on an error nothing changes."""
-        if not isinstance(state, dict) or set(state) != set("xyz"):
-            raise ConfigError("expected a dict with x, y and z")
-        with self._lock:
-            before = [axis.state_dict() for axis in self._axes]
-            try:
-                for name, axis in zip("xyz", self._axes, strict=True):
-                    axis.load_state_dict(state[name])
-            except Exception:
-                for axis, old in zip(self._axes, before, strict=True):
-                    axis.load_state_dict(old)
-                raise
-
-    def __reduce__(self):
-        return type(self), self._axes
-
-    def __repr__(self):
-        return f"Vector3Filter({', '.join(map(repr, self._axes))})"

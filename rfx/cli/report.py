@@ -134,7 +134,13 @@ def _verdict(log: DemoLog, heights: dict[str, Any], tracking: dict[str, Any]) ->
         text = f"the robot stood up{pushed} and lay down again; it never fell"
     else:
         text = f"the robot did not {'stand up' if not stood else 'lie down again'}"
-    return {"passed": stood and lay and not fell and not unknown, "stood": stood, "fell": fell, "lay_down": lay, "text": text}
+    return {
+        "passed": stood and lay and not fell and not unknown,
+        "stood": stood,
+        "fell": fell,
+        "lay_down": lay,
+        "text": text,
+    }
 
 
 def format_table(summary: dict[str, Any]) -> str:

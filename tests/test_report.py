@@ -296,3 +296,15 @@ def test_page_escapes_text(tmp_path):
     log = make_log(plant="<script>alert(1)</script>")
     write_report(log, summarise(log), tmp_path)
     assert "<script>" not in (tmp_path / "report.html").read_text()
+
+
+def test_marks_of_the_histogram_are_percentiles_of_all_ticks():
+    from matplotlib.figure import Figure
+
+    from rfx.cli.plots import _histogram
+
+    axes = Figure().add_subplot()
+    values = np.array([0] * 90 + list(range(10_000, 20_000, 1000)))
+    _histogram(axes, values, "lateness", "#0072B2")
+    marks = [line.get_xdata()[0] for line in axes.get_lines()]
+    assert marks == [pytest.approx(np.percentile(values, 99) / 1000)]  # the median is 0: no place on a log axis

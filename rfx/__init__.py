@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rfx._version import __version__
 
 if TYPE_CHECKING:
+    from rfx.buffers import ReplayBuffer as ReplayBuffer
     from rfx.control import ControlLoop as ControlLoop
     from rfx.control import ControlLoopHandle as ControlLoopHandle
     from rfx.control import ControlLoopStats as ControlLoopStats
@@ -48,6 +49,7 @@ _HOME = {
     "DerivativeFilter": "rfx.math",
     "Vector3Filter": "rfx.math",
     "ButterworthFilter": "rfx.math",
+    "ReplayBuffer": "rfx.buffers",
     "ControlLoop": "rfx.control",
     "ControlLoopHandle": "rfx.control",
     "ControlLoopStats": "rfx.control",
@@ -69,7 +71,7 @@ _HOME = {
     "make_plant": "rfx.sim",
     "rng_from_seed": "rfx.seeding",
 }
-_ROOMS = ("arrays", "control", "errors", "go2", "kernels", "math", "robots", "seeding", "sim")
+_ROOMS = ("arrays", "buffers", "control", "errors", "go2", "kernels", "math", "robots", "seeding", "sim")
 
 __all__ = ["__version__", *_HOME]
 

@@ -33,6 +33,10 @@ class InvalidStateError(RfxError, RuntimeError):
     """The call does not fit the present state of the object (closed, not started, forbidden transition)."""
 
 
+class EmptyBufferError(InvalidStateError):
+    """There is nothing to draw from."""
+
+
 class ControlLoopError(RfxError, RuntimeError):
     """A control loop could not be started or run as asked."""
 

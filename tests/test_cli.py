@@ -1,7 +1,7 @@
 """The ``rfx`` command: what it prints, what it returns, what it loads."""
 
 import io
-import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +9,6 @@ import pytest
 
 import rfx
 from rfx import cli
-from rfx.cli import doctor
 from rfx.cli.demo import child_environment
 from rfx.cli.progress import Progress
 from rfx.errors import ConfigError, InvalidValueError
@@ -84,6 +83,26 @@ def test_debug_keeps_the_traceback(monkeypatch):
         cli.main(["fake"])
 
 
+def test_the_debug_option_keeps_the_traceback(monkeypatch):
+    def run(args):
+        raise ConfigError("expected this, got that")
+
+    fake_command(monkeypatch, run)
+    with pytest.raises(ConfigError):
+        cli.main(["--debug", "fake"])
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_went_away_ends_the_command_quietly(unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**child_environment(), "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-P", "-m", "rfx", "doctor"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, env=environment)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_ctrl_c_is_130(monkeypatch, capsys):
     def run(args):
         raise KeyboardInterrupt
@@ -96,73 +115,6 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
 def test_the_exit_code_of_a_command_is_handed_on(monkeypatch):
     fake_command(monkeypatch, lambda args: 7)
     assert cli.main(["fake"]) == 7
-
-
-# -- the doctor
-
-
-def test_doctor_prints_one_line_for_each_check():
-    result = run_rfx("doctor")
-    lines = result.stdout.strip().splitlines()
-    assert result.returncode == 0, result.stdout
-    assert [line.split("  ")[0].strip() for line in lines] == [name for name, _ in doctor.CHECKS]
-    assert rfx.__version__ in lines[0]
-
-
-def test_doctor_as_json():
-    checks = json.loads(run_rfx("doctor", "--json").stdout)
-    assert {c["status"] for c in checks} <= {"ok", "warn", "missing", "fail"}
-    assert all(c["detail"] for c in checks)
-
-
-def check(name):
-    return dict(doctor.CHECKS)[name]()
-
-
-def test_doctor_names_the_way_to_what_is_missing(monkeypatch):
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
-    for name, words in (
-        ("physics", "rfx[sim]"),
-        ("plots", "rfx[demo]"),
-        ("dds", "cyclonedds"),
-        ("training", "tinygrad"),
-    ):
-        found = check(name)
-        assert found.status == "missing"
-        assert words in found.fix
-
-
-def test_doctor_says_that_training_needs_clang(monkeypatch):
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    found = check("training")
-    assert found.status == "warn"
-    assert "clang" in found.detail
-
-
-def test_doctor_fails_without_the_compiled_core(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rfx.go2.wire", None)
-    found = check("rfx")
-    assert found.status == "fail"
-    assert "build_ext" in found.fix
-
-
-def test_a_check_that_breaks_is_a_finding(monkeypatch):
-    def broken():
-        raise OSError("no such device")
-
-    monkeypatch.setattr(doctor, "CHECKS", [("network", broken)])
-    [found] = doctor.check_all()
-    assert found.status == "warn"
-    assert "no such device" in found.detail
-
-
-def test_checks_are_aligned():
-    lines = doctor.format_checks([doctor.Check("a", "ok", "x"), doctor.Check("long name", "missing", "y", "do this")])
-    first, second = lines.splitlines()
-    assert first.index("ok") == second.index("missing")
-    assert second.endswith("->  do this")
 
 
 # -- progress
@@ -198,3 +150,13 @@ def test_progress_rewrites_one_line_on_a_terminal():
 def test_progress_needs_something_to_count_to():
     with pytest.raises(InvalidValueError, match="total"):
         Progress(0, "work")
+
+
+def test_progress_breaks_a_long_silence_within_a_tenth(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("rfx.cli.progress.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Progress(100, "work", stream) as progress:
+        for now[0], done in ((0.0, 0), (2.0, 1), (5.0, 2), (9.9, 3), (10.0, 4)):
+            progress.update(done)
+    assert [line.split()[1] for line in stream.getvalue().splitlines()] == ["0.0", "2.0", "4.0"]

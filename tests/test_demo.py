@@ -86,7 +86,8 @@ def test_real_time_runs_to_its_end(tmp_path):
     result = run_demo(tmp_path, "--realtime")
     summary = json.loads(result.stdout)
     assert summary["mode"] == "real time"
-    assert summary["ticks"] + summary["missed_ticks"] == pytest.approx(2500, rel=0.05)
+    assert summary["seconds"] == pytest.approx(5.0, abs=0.1)  # of the robot's time, however the machine stalls
+    assert summary["ticks"] > 500
 
 
 def test_bad_options_give_one_line_and_no_traceback(tmp_path):

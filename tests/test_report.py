@@ -126,6 +126,26 @@ def test_the_stand_in_is_judged_by_its_joints_and_says_so():
     assert not summarise(log)["verdict"]["passed"]
 
 
+def test_one_unknown_tilt_does_not_hide_a_fall():
+    tilt = np.full(2000, 0.02)
+    tilt[900:1500] = 1.5
+    tilt[10] = np.nan
+    s = summarise(make_log(tilt_rad=tilt))
+    assert s["verdict"]["fell"]
+    assert not s["verdict"]["passed"]
+    assert s["max_tilt_deg"] == pytest.approx(np.degrees(1.5), abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_run_with_an_unknown_tilt_does_not_pass(value):
+    tilt = np.full(2000, 0.02)
+    tilt[10] = value
+    s = summarise(make_log(tilt_rad=tilt))
+    assert not s["verdict"]["passed"]
+    assert "1 of 2000 ticks" in s["verdict"]["text"]
+    assert s["ticks_without_tilt"] == 1
+
+
 # -- table
 
 
@@ -144,6 +164,20 @@ def test_table_has_a_row_for_everything_and_ends_with_the_verdict():
     ):
         assert words in text
     assert text.splitlines()[-1].startswith("PASSED: ")
+
+
+def test_table_gives_the_torques_that_are_known():
+    tau = np.full((2000, 12), 2.0)
+    tau[3, 3] = np.nan
+    s = summarise(make_log(tau=tau))
+    assert "largest torque 2.0 Nm" in format_table(s)
+    json.dumps(s, allow_nan=False)
+
+
+def test_table_without_any_known_torque():
+    text = format_table(summarise(make_log(tau=np.full((2000, 12), np.nan))))
+    assert "largest tilt" in text
+    assert "torque" not in text
 
 
 def test_table_of_a_run_without_ticks():
@@ -262,3 +296,15 @@ def test_page_escapes_text(tmp_path):
     log = make_log(plant="<script>alert(1)</script>")
     write_report(log, summarise(log), tmp_path)
     assert "<script>" not in (tmp_path / "report.html").read_text()
+
+
+def test_marks_of_the_histogram_are_percentiles_of_all_ticks():
+    from matplotlib.figure import Figure
+
+    from rfx.cli.plots import _histogram
+
+    axes = Figure().add_subplot()
+    values = np.array([0] * 90 + list(range(10_000, 20_000, 1000)))
+    _histogram(axes, values, "lateness", "#0072B2")
+    marks = [line.get_xdata()[0] for line in axes.get_lines()]
+    assert marks == [pytest.approx(np.percentile(values, 99) / 1000)]  # the median is 0: no place on a log axis

@@ -21,12 +21,13 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    Our own errors end with one line on stderr and code 1 (with ``RFX_DEBUG=1`` they keep their traceback), Ctrl+C with
-    130.
+    Our own errors end with one line on stderr and code 1 (with ``--debug`` or ``RFX_DEBUG=1`` they keep their
+    traceback), Ctrl+C with 130, a reader of our output that went away with 1.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="rfx", description="From a trained policy to a Unitree Go2 that walks.")
     parser.add_argument("--version", action="version", version=f"rfx {__version__}")
+    parser.add_argument("--debug", action="store_true", help="keep the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((w for w in words if not w.startswith("-")), None)
     for name, (module, text) in COMMANDS.items():
@@ -37,9 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             sub.set_defaults(run=loaded.run)
     args = parser.parse_args(words)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()  # here, where a reader that went away can be dealt with, and not at the interpreter's end
+        return code
     except RfxError as error:
-        if os.environ.get("RFX_DEBUG", "0") not in ("", "0"):
+        if args.debug or os.environ.get("RFX_DEBUG", "0") not in ("", "0"):
             raise
         print(f"rfx: {error}", file=sys.stderr)
         return 1

@@ -126,7 +126,8 @@ class DemoRun:
         [(start, end)] = [(a, b) for name, a, b in self.plan.spans() if name == "hold"]
         self.push = Push(round((start + end) / 2, 3), PUSH_S, (0.0, push_n, 0.0)) if push_n else None
         self.out = out
-        self.record = Recorder(round(1.5 * self.plan.seconds * RATE_HZ))
+        # In real time a robot that stalls gives more ticks than its own time has.
+        self.record = Recorder(round((4.0 if realtime else 1.0) * self.plan.seconds * RATE_HZ) + 1)
 
     def __repr__(self) -> str:
         return f"DemoRun(domain={self.domain_id}, realtime={self.realtime}, {self.plan!r})"

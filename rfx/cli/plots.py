@@ -75,9 +75,11 @@ def _line(axes: Any, log: "DemoLog", values: Any, label: str, colour: str) -> No
     _shade(axes, log, names=False)
     if log.pushes and np.isfinite(values).any():
         start, _, force = log.pushes[0]
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.18 * (high - low))  # room for the label above every curve
         axes.annotate(
-            f" push {np.linalg.norm(force):.0f} N",
-            (start, 0.06),
+            f"push {np.linalg.norm(force):.0f} N ",
+            (start, 0.88),
             xycoords=("data", "axes fraction"),
             fontsize=8,
             ha="right",
@@ -94,8 +96,10 @@ def _torque(axes: Any, log: "DemoLog") -> None:
 
 
 def _histogram(axes: Any, values_ns: Any, label: str, colour: str) -> None:
-    micro = np.asarray(values_ns, float) / 1000.0
-    micro = micro[micro > 0]
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    every = np.asarray(values_ns, float) / 1000.0
+    micro = every[every > 0]
     if not len(micro):
         axes.text(0.5, 0.5, f"{label}: 0 at every tick", ha="center", va="center", transform=axes.transAxes, fontsize=9)
         axes.set_axis_off()
@@ -104,8 +108,15 @@ def _histogram(axes: Any, values_ns: Any, label: str, colour: str) -> None:
     axes.hist(micro, bins=list(np.geomspace(low, high, 50)), color=colour)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    # plain numbers, few of them: within one decade the default crowds the axis with labels like 3 x 10^2
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"{label} (us)")
     axes.set_ylabel("ticks")
     for q, style in ((50, "-"), (99, "--")):
-        axes.axvline(np.percentile(micro, q), color="#333333", lw=1, ls=style, label=f"p{q}")
-    axes.legend(fontsize=8, frameon=False)
+        at = np.percentile(every, q)  # of all ticks, as in the table; 0 has no place on this axis
+        if at > 0:
+            axes.axvline(at, color="#333333", lw=1, ls=style, label=f"p{q}")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, frameon=False)

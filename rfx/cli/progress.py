@@ -1,4 +1,4 @@
-"""How far long work has come: one rewritten line on a terminal, a line for every tenth elsewhere."""
+"""How far long work has come: one rewritten line on a terminal; elsewhere a line for every tenth, or after 5 s."""
 
 import sys
 import time
@@ -8,6 +8,7 @@ from typing import Self, TextIO
 from rfx import arrays
 
 REFRESH_S = 0.1
+SILENCE_S = 5.0
 
 
 class Progress:
@@ -28,7 +29,7 @@ class Progress:
         self.label = label
         self._stream = sys.stderr if stream is None else stream
         self._tty = self._stream.isatty()
-        self._shown_s = -REFRESH_S
+        self._shown_s = time.monotonic() - REFRESH_S
         self._tenth = -1
         self._width = 0
 
@@ -46,8 +47,8 @@ class Progress:
         """Say that so much is done; cheap to call often."""
         share = min(1.0, max(0.0, done / self.total))
         line = f"{self.label}: {done:6.1f} of {self.total:g}  {note}"
+        now = time.monotonic()
         if self._tty:
-            now = time.monotonic()
             if now - self._shown_s < REFRESH_S and share < 1.0:
                 return
             self._shown_s = now
@@ -55,6 +56,7 @@ class Progress:
             line = f"{self.label} [{bar:<20}] {100 * share:3.0f} %  {note}"
             print("\r" + line.ljust(self._width), end="", file=self._stream, flush=True)
             self._width = len(line)
-        elif int(10 * share) > self._tenth:
+        elif int(10 * share) > self._tenth or now - self._shown_s >= SILENCE_S:
+            self._shown_s = now
             self._tenth = int(10 * share)
             print(line.rstrip(), file=self._stream, flush=True)

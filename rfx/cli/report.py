@@ -85,10 +85,11 @@ def summarise(log: DemoLog) -> dict[str, Any]:
         "lateness_us": percentiles_us(log.lateness_ns),
         "work_us": percentiles_us(log.work_ns),
         "stages_us": {name: percentiles_us(values) for name, values in log.stages_ns.items()},
-        "max_tilt_deg": _plain(np.degrees(log.tilt_rad.max())) if len(log.tilt_rad) else None,
+        "max_tilt_deg": _largest(np.degrees(log.tilt_rad)),
+        "ticks_without_tilt": int(np.count_nonzero(~np.isfinite(log.tilt_rad))),
         "height_m": heights,
         "tracking_rms_rad": tracking,
-        "peak_torque_nm": _plain(np.abs(log.tau).max()) if len(log.tau) else None,
+        "peak_torque_nm": _largest(np.abs(log.tau)),
         "trajectory_sha256": hashlib.sha256(np.ascontiguousarray(log.q, "<f4").tobytes()).hexdigest(),
         "phases": [list(p) for p in log.phases],
         "pushes": [[start, duration, list(force)] for start, duration, force in log.pushes],
@@ -103,6 +104,11 @@ def _plain(value: Any) -> float | None:
     return round(number, 6) if math.isfinite(number) else None
 
 
+def _largest(values: NDArray[np.float64]) -> float | None:
+    known = values[np.isfinite(values)]
+    return _plain(known.max()) if len(known) else None
+
+
 def _verdict(log: DemoLog, heights: dict[str, Any], tracking: dict[str, Any]) -> dict[str, Any]:
     whole = bool(log.phases) and len(log.time_s) > 0 and log.time_s[-1] >= log.phases[-1][2] - 0.1
     if not log.can_fall:
@@ -114,18 +120,27 @@ def _verdict(log: DemoLog, heights: dict[str, Any], tracking: dict[str, Any]) ->
         return {"passed": stood and lay, "stood": stood, "fell": False, "lay_down": lay, "text": text}
     hold = heights.get("hold")
     stood = hold is not None and hold["mean"] > STANDING_M
-    tilted = bool(len(log.tilt_rad)) and bool(log.tilt_rad.max() > FALLEN_RAD)
+    unknown = int(np.count_nonzero(~np.isfinite(log.tilt_rad)))
+    tilted = bool((log.tilt_rad[np.isfinite(log.tilt_rad)] > FALLEN_RAD).any())
     fell = tilted or (hold is not None and hold["min"] < LYING_M)
     finite = log.height_m[np.isfinite(log.height_m)]
     lay = whole and len(finite) > 0 and bool(finite[-1] < LYING_M)
     if fell:
         text = "the robot FELL"
+    elif unknown:
+        text = f"the tilt is not known at {unknown} of {len(log.tilt_rad)} ticks, so a fall cannot be ruled out"
     elif stood and lay:
         pushed = ", kept its feet under a push" if log.pushes else ""
         text = f"the robot stood up{pushed} and lay down again; it never fell"
     else:
         text = f"the robot did not {'stand up' if not stood else 'lie down again'}"
-    return {"passed": stood and lay and not fell, "stood": stood, "fell": fell, "lay_down": lay, "text": text}
+    return {
+        "passed": stood and lay and not fell and not unknown,
+        "stood": stood,
+        "fell": fell,
+        "lay_down": lay,
+        "text": text,
+    }
 
 
 def format_table(summary: dict[str, Any]) -> str:
@@ -150,10 +165,9 @@ def format_table(summary: dict[str, Any]) -> str:
         lines.append(f"{name:<14}{start:>6.2f} s{end:>6.2f} s{height:>18}{error:>14}")
     for start, duration, force in summary["pushes"]:
         lines.append(f"push of {math.hypot(*force):.0f} N for {duration:g} s at {start:.2f} s")
-    if summary["max_tilt_deg"] is not None:
-        lines.append(
-            f"largest tilt {summary['max_tilt_deg']:.1f} deg, largest torque {summary['peak_torque_nm']:.1f} Nm"
-        )
+    peaks = (("tilt", summary["max_tilt_deg"], "deg"), ("torque", summary["peak_torque_nm"], "Nm"))
+    known = [f"largest {name} {value:.1f} {unit}" for name, value, unit in peaks if value is not None]
+    lines += [", ".join(known)] if known else []
     lines += ["", f"{'PASSED' if summary['verdict']['passed'] else 'FAILED'}: {summary['verdict']['text']}"]
     return "\n".join(lines)
 

@@ -29,7 +29,7 @@ cdef void refill(ChaCha* rng) noexcept nogil:
     # Four blocks side by side: lane k of every word belongs to block rng.block + k.
     cdef uint32_t[16][4] x
     cdef uint32_t[16] start
-    cdef int i, k
+    cdef int i, k, _round
     start[0], start[1], start[2], start[3] = 0x61707865U, 0x3320646EU, 0x79622D32U, 0x6B206574U
     memcpy(&start[4], rng.key, 32)
     start[14] = start[15] = 0
@@ -38,7 +38,7 @@ cdef void refill(ChaCha* rng) noexcept nogil:
         start[13] = <uint32_t>((rng.block + k) >> 32)
         for i in range(16):
             x[i][k] = start[i]
-    for i in range(4):
+    for _round in range(4):
         quarter(x[0], x[4], x[8], x[12])
         quarter(x[1], x[5], x[9], x[13])
         quarter(x[2], x[6], x[10], x[14])

@@ -1,0 +1,1 @@
+"""Rows of a ring buffer, C level only: see ring.pxd."""

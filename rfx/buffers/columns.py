@@ -1,6 +1,6 @@
 """What a transition is made of: named columns, each with a shape and a dtype."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,13 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError
 
 TRANSITION = ("obs", "actions", "rewards", "terminated", "truncated", "next_obs")
+RESULTS = ("indices", "serials", "weights", "discounts", "mask", "steps")  # what a sample may add to them
 KINDS = "fiub"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``shape`` of a single entry, () for a number.
+    """One column: ``shape`` of a single entry, () for a number. A part of a dict observation is named ``obs.part``.
 
     Raises
     ------
@@ -28,7 +29,7 @@ class Column:
     dtype: np.dtype[Any]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.isidentifier():
+        if not isinstance(self.name, str) or not all(part.isidentifier() for part in self.name.split(".")):
             raise ConfigError(f"expected a column's name to be an identifier, got {self.name!r}")
         shape = (self.shape,) if isinstance(self.shape, (int, np.integer)) else self.shape
         if not isinstance(shape, (tuple, list)):
@@ -53,20 +54,53 @@ class Column:
         return f"{self.name}({', '.join(map(str, self.shape))}) {self.dtype}"
 
 
+def group(name: str) -> tuple[str, str]:
+    """Split the name of a part of a dict observation: ``obs.image`` gives ("obs", "image"), ``rewards`` ("rewards", "")."""
+    head, _, part = name.partition(".")
+    return head, part
+
+
+def observation_columns(name: str, shape: Any, dtype: Any) -> list[Column]:
+    """Return one column, or one for each part where shape is a dict of part to shape or (shape, dtype)."""
+    if not isinstance(shape, Mapping):
+        return [Column(name, shape, dtype)]
+    if not shape:
+        raise ConfigError("expected a dict observation to have a part, got none")
+    columns = []
+    for part, spec in shape.items():
+        if not isinstance(part, str) or not part.isidentifier():
+            raise ConfigError(f"expected the name of a part of {name} to be an identifier, got {part!r}")
+        has_dtype = isinstance(spec, (tuple, list)) and len(spec) == 2 and not isinstance(spec[1], (int, np.integer))
+        columns.append(Column(f"{name}.{part}", *(spec if has_dtype else (spec, dtype))))
+    return columns
+
+
 def transition_columns(
-    obs_shape: Any, act_shape: Any, obs_dtype: Any, act_dtype: Any, extra: Mapping[str, tuple[Any, Any]] | None
+    obs_shape: Any,
+    act_shape: Any,
+    obs_dtype: Any,
+    act_dtype: Any,
+    extra: Mapping[str, tuple[Any, Any]] | None,
+    reserved: Collection[str] = (),
 ) -> tuple[Column, ...]:
     """Return the columns of a transition, the extra ones last; ConfigError for a name that is taken."""
+    if extra is not None and not isinstance(extra, Mapping):
+        raise DTypeError(f"expected extra to be a dict of name to (shape, dtype), got {type(extra).__name__}")
     columns = [
-        Column("obs", obs_shape, obs_dtype),
+        *observation_columns("obs", obs_shape, obs_dtype),
         Column("actions", act_shape, act_dtype),
         Column("rewards", (), np.dtype(np.float32)),
         Column("terminated", (), np.dtype(np.bool_)),
         Column("truncated", (), np.dtype(np.bool_)),
-        Column("next_obs", obs_shape, obs_dtype),
+        *observation_columns("next_obs", obs_shape, obs_dtype),
     ]
-    for name, (shape, dtype) in (extra or {}).items():
-        if name in TRANSITION:
-            raise ConfigError(f"the name {name!r} is taken by the transition itself")
-        columns.append(Column(name, shape, dtype))
+    for name, spec in (extra or {}).items():
+        if name in TRANSITION or name in RESULTS or name in reserved:
+            raise ConfigError(f"the name {name!r} is taken by the buffer itself")
+        if not isinstance(spec, (tuple, list)) or len(spec) != 2:
+            raise ConfigError(f"expected (shape, dtype) for the column {name}, got {spec!r}")
+        column = Column(name, *spec)
+        if group(name)[1]:
+            raise ConfigError(f"expected a column's name to be an identifier, got {name!r}")
+        columns.append(column)
     return tuple(columns)

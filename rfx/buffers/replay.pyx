@@ -1,33 +1,23 @@
 """A ring of transitions with uniform sampling."""
 
-cimport cython
-cimport numpy as cnp
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 
 import numpy as np
 
+from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Source, Target
 from rfx.kernels.chacha cimport ChaCha, chacha_fill_below, chacha_seed
-from rfx.kernels.ring cimport Slot, gather_rows, rows_alloc, scatter_rows
+from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
+from rfx.kernels.ring cimport Slot, Walk, gather_rows, rows_alloc, scatter_rows, walk_steps
 
 from rfx import arrays
-from rfx.buffers.columns import transition_columns
+from rfx.buffers import files
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidValueError, ShapeError
 
-cnp.import_array()
-
-cdef enum:
-    LINE = 64
-    MOST_COLUMNS = 64
-
-ctypedef const unsigned char* Source
-ctypedef unsigned char* Target
-
 cdef object LARGEST_SEED = 2**64 - 1
+cdef object FLOAT32 = np.dtype(np.float32)
 
 
-@cython.final
 cdef class ReplayBuffer:
     """The last ``capacity`` transitions, one row of memory each, sampled uniformly with replacement.
 
@@ -35,62 +25,64 @@ cdef class ReplayBuffer:
     ----------
     capacity : int
         At least 1.
-    obs_shape, act_shape : int or tuple of int
-        Of one observation and one action; () for a number.
+    obs_shape : int, tuple of int, or dict
+        Of one observation; () for a number. A dict of part to shape or (shape, dtype) makes observations dicts of arrays.
+    act_shape : int or tuple of int
+        Of one action.
     obs_dtype, act_dtype : dtype
         Numbers or bool; float32 by default. What is pushed must fit without loss: float64 arrays are refused for a
         float32 column.
-    extra : mapping of str to (shape, dtype), optional
+    extra : dict of str to (shape, dtype), optional
         Further columns.
+    n_step, gamma : int, float
+        With ``n_step`` above 1, a sample's ``rewards`` are sums of so many discounted rewards, fewer where an episode ends
+        or the newest transition comes first; ``terminated``, ``truncated`` and ``next_obs`` are those of the last of these
+        steps, and ``discounts`` says what to multiply its value by: gamma to the number of steps.
+    num_envs : int
+        How many environments push in turn, one transition each; only n-step returns need to know it.
 
     Notes
     -----
     ``terminated`` (there is no future) and ``truncated`` (there is one, it was cut here) are separate, and bool.
-    Sampled batches are copies. Safe under threads: rows are copied in and out under one lock, without the GIL.
+    Sampled batches are copies, :attr:`columns` are views. Safe under threads: rows are copied in and out under one lock,
+    without the GIL.
     """
 
-    cdef readonly Py_ssize_t capacity
-    cdef readonly tuple columns
-    cdef unsigned char* rows
-    cdef Slot* slots
-    cdef int[MOST_COLUMNS] type_num    # numpy's number of each column's dtype
-    cdef int[MOST_COLUMNS] ndim        # of one entry
-    cdef Py_ssize_t n_slots
-    cdef Py_ssize_t stride
-    cdef Py_ssize_t count
-    cdef Py_ssize_t cursor
-    cdef uint64_t changes
-    cdef cython.pymutex lock        # over rows, count and cursor; held only around C code
-
-    def __cinit__(self, capacity, obs_shape, act_shape=1, *, obs_dtype=np.float32, act_dtype=np.float32, extra=None):
+    def __cinit__(self, capacity, obs_shape, act_shape=1, *others, obs_dtype=np.float32, act_dtype=np.float32, extra=None,
+                  n_step=1, gamma=0.99, num_envs=1, **further):
         self.capacity = arrays.integer(capacity, "capacity", minimum=1)
-        self.columns = transition_columns(obs_shape, act_shape, obs_dtype, act_dtype, extra)
-        self.n_slots = len(self.columns)
-        if self.n_slots > MOST_COLUMNS:
-            raise ConfigError(f"expected at most {MOST_COLUMNS} columns, got {self.n_slots}")
-        self.slots = <Slot*>PyMem_Calloc(self.n_slots, sizeof(Slot))
-        if self.slots == NULL:
-            raise MemoryError()
-        cdef Py_ssize_t offset = 0
-        for k, column in enumerate(self.columns):
-            offset = (offset + column.dtype.itemsize - 1) // column.dtype.itemsize * column.dtype.itemsize
-            self.slots[k].offset, self.slots[k].size = offset, column.nbytes
-            offset += column.nbytes
-        for k, column in enumerate(self.columns):
-            self.type_num[k], self.ndim[k] = column.dtype.num, len(column.shape)
-        self.stride = max((offset + LINE - 1) // LINE * LINE, LINE)
-        if self.capacity > (2**62) // self.stride:
-            raise MemoryError(f"{self.capacity} rows of {self.stride} bytes do not fit")
-        self.rows = rows_alloc(<size_t>self.capacity * self.stride)
+        self.layout = Layout(obs_shape, act_shape, obs_dtype, act_dtype, extra)
+        self.n_step = arrays.integer(n_step, "n_step", minimum=1, maximum=2**31)
+        self.gamma = arrays.number(gamma, "gamma", minimum=0.0, maximum=1.0)
+        self.num_envs = arrays.integer(num_envs, "num_envs", minimum=1, maximum=self.capacity)
+        if self.capacity > (2**62) // self.layout.stride:
+            raise MemoryError(f"{self.capacity} rows of {self.layout.stride} bytes do not fit")
+        self.rows = rows_alloc(<size_t>self.capacity * self.layout.stride)
         if self.rows == NULL:
-            raise MemoryError(f"{self.capacity} rows of {self.stride} bytes do not fit")
+            raise MemoryError(f"{self.capacity} rows of {self.layout.stride} bytes do not fit")
+
+    def __init__(self, capacity, obs_shape, act_shape=1, *, obs_dtype=np.float32, act_dtype=np.float32, extra=None,
+                 n_step=1, gamma=0.99, num_envs=1):
+        pass
 
     def __dealloc__(self):
         free(self.rows)
-        PyMem_Free(self.slots)
 
     def __len__(self):
         return self.count
+
+    @property
+    def schema(self):
+        """The columns: name, shape and dtype of each."""
+        return self.layout.schema
+
+    @property
+    def columns(self):
+        """The columns as arrays (len, ...) by slot: views, which can be written to and keep the memory alive.
+
+        They show what is pushed later, too. ``torch.from_dlpack(buffer.columns["rewards"])`` copies nothing.
+        """
+        return self.layout.nested(list(self.layout.views(self.rows, self.count, self)))
 
     # -- in
 
@@ -99,38 +91,15 @@ cdef class ReplayBuffer:
 
         Raises
         ------
-        ShapeError, DTypeError, InvalidValueError
+        ShapeError, DTypeError, InvalidValueError, ConfigError
             Something does not fit its column; nothing is stored then.
         """
-        cdef Source[MOST_COLUMNS] sources
-        cdef Py_ssize_t k, slot
-        cdef float value
-        cdef unsigned char ended, cut
-        cdef tuple keep
-        cdef object array
-        if type(reward) is float:
-            value = reward
-        else:
-            value = arrays.number(reward, "reward")
-        ended, cut = flag(terminated, "terminated"), flag(truncated, "truncated")
-        obs_in = self.entry(0, obs)
-        act_in = self.entry(1, action)
-        next_in = self.entry(5, next_obs)
-        sources[0] = <const unsigned char*>cnp.PyArray_DATA(obs_in)
-        sources[1] = <const unsigned char*>cnp.PyArray_DATA(act_in)
-        sources[2] = <const unsigned char*>&value
-        sources[3] = &ended
-        sources[4] = &cut
-        sources[5] = <const unsigned char*>cnp.PyArray_DATA(next_in)
-        if self.n_slots > 6 or extra is not None:
-            keep = self.extras(extra, 0, False)
-            for k in range(6, self.n_slots):
-                array = keep[k - 6]
-                sources[k] = <const unsigned char*>cnp.PyArray_DATA(array)
-        with self.lock:
-            slot = self.cursor
-            scatter_rows(self.rows, self.stride, self.capacity, slot, 1, self.slots, sources, self.n_slots)
-            self.advance(1)
+        cdef Entry entry
+        cdef Py_ssize_t slot
+        keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
+        lock_take_gil(&self.lock)
+        slot = self.put(entry.sources, 1)
+        lock_leave(&self.lock)
         return slot
 
     def push_batch(self, obs, actions, rewards, terminated, truncated, next_obs, extra=None):
@@ -139,58 +108,23 @@ cdef class ReplayBuffer:
         Of more than ``capacity`` the last ones stay. Nothing is stored when anything does not fit.
         """
         cdef Source[MOST_COLUMNS] sources
-        cdef Py_ssize_t k, n, first
-        cdef object array
-        rows = obs if cnp.PyArray_CheckExact(obs) else np.asarray(obs)
-        if cnp.PyArray_NDIM(rows) == 0:
-            raise ShapeError("expected obs of shape (n, ...), got a number")
-        n = cnp.PyArray_DIM(rows, 0)
-        keep = (self.block(0, rows, n), self.block(1, actions, n), self.block(2, rewards, n),
-                self.block(3, terminated, n), self.block(4, truncated, n), self.block(5, next_obs, n))
-        if self.n_slots > 6 or extra is not None:
-            keep += self.extras(extra, n, True)
-        for k in range(self.n_slots):
-            array = keep[k]
-            sources[k] = <const unsigned char*>cnp.PyArray_DATA(array)
-        with nogil, self.lock:
-            first = self.cursor
-            scatter_rows(self.rows, self.stride, self.capacity, first, n, self.slots, sources, self.n_slots)
-            self.advance(n)
+        cdef Py_ssize_t n, first
+        keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
+        with nogil:
+            lock_take(&self.lock)
+            first = self.put(sources, n)
+            lock_leave(&self.lock)
         return first
 
-    cdef void advance(self, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t put(self, const Source* sources, Py_ssize_t n) noexcept nogil:
+        cdef Py_ssize_t first = self.cursor
+        scatter_rows(self.rows, self.layout.stride, self.capacity, first, n, self.layout.slots, <const unsigned char**>sources,
+                     self.layout.n_slots)
         self.changes += 1
-        self.cursor = (self.cursor + n) % self.capacity
+        self.pushed += n
+        self.cursor = (first + n) % self.capacity
         self.count = self.count + n if self.count + n < self.capacity else self.capacity
-
-    cdef inline bint fits(self, Py_ssize_t k, value, int more, Py_ssize_t n):
-        # whether it is an array that can be copied as it is: n entries, or one where `more` is 0
-        return (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == self.type_num[k]
-                and cnp.PyArray_NDIM(value) == self.ndim[k] + more and self.ndim[k] <= 1
-                and cnp.PyArray_NBYTES(value) == n * self.slots[k].size
-                and (not more or cnp.PyArray_DIM(value, 0) == n) and cnp.PyArray_ISCARRAY_RO(value))
-
-    cdef object entry(self, Py_ssize_t k, value):
-        if self.fits(k, value, 0, 1):
-            return value
-        column = self.columns[k]
-        return fitted(value, column.name, column.shape, column.dtype)
-
-    cdef object block(self, Py_ssize_t k, value, Py_ssize_t n):
-        if self.fits(k, value, 1, n):
-            return value
-        column = self.columns[k]
-        return fitted(value, column.name, (n, *column.shape), column.dtype)
-
-    cdef tuple extras(self, extra, Py_ssize_t n, bint many):
-        if extra is None:
-            extra = {}
-        names = [c.name for c in self.columns[6:]]
-        if set(extra) != set(names):
-            raise ConfigError(f"expected the extra columns {names}, got {sorted(extra)}")
-        return tuple([
-            self.block(6 + k, extra[c.name], n) if many else self.entry(6 + k, extra[c.name])
-            for k, c in enumerate(self.columns[6:])])
+        return first
 
     # -- out
 
@@ -210,159 +144,200 @@ cdef class ReplayBuffer:
         -------
         dict of str to ndarray
             ``obs``, ``actions``, ``rewards``, ``terminated``, ``truncated``, ``next_obs`` and the extra columns, copies;
-            and ``indices``, the slots, int64.
+            ``indices``, the slots, int64; with ``n_step`` above 1 also ``discounts``, float32.
 
         Raises
         ------
         EmptyBufferError
             There is nothing to draw from.
         """
-        return self.drawn(batch_size, self.count, False, seed, out)
+        cdef Py_ssize_t n = arrays.integer(batch_size, "batch_size", minimum=0, maximum=2**40)
+        return self.taken(self.slots(n, self.window(n, None), seed), out, False)
 
     def sample_recent(self, batch_size, window_size, seed, out=None):
         """Draw from the ``window_size`` newest transitions; see :meth:`sample`."""
-        window = arrays.integer(window_size, "window_size", minimum=1)
-        return self.drawn(batch_size, min(window, self.count), True, seed, out)
-
-    cdef object drawn(self, batch_size, Py_ssize_t window, bint recent, seed, out):
         cdef Py_ssize_t n = arrays.integer(batch_size, "batch_size", minimum=0, maximum=2**40)
+        cdef Py_ssize_t newest
+        back = self.slots(n, self.window(n, window_size), seed)
+        newest = self.cursor - 1
+        return self.taken((newest - back) % self.capacity, out, False)
+
+    cdef Py_ssize_t window(self, Py_ssize_t n, size) except -1:
+        # How many slots there are to draw n from.
+        cdef Py_ssize_t found = self.count
+        if size is not None:
+            found = min(arrays.integer(size, "window_size", minimum=1), found)
+        if found == 0 and n:
+            raise EmptyBufferError(f"expected a transition to draw from, {self!r} has none")
+        return found
+
+    cdef object slots(self, Py_ssize_t n, Py_ssize_t window, seed):
         cdef ChaCha rng
         cdef uint64_t word
         cdef int64_t[::1] to
-        cdef Py_ssize_t newest
-        if window == 0 and n:
-            raise EmptyBufferError(f"expected a transition to draw from, {self!r} has none")
         if isinstance(seed, np.random.Generator):
-            index = seed.integers(max(window, 1), size=n)
-        else:
-            word = arrays.integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
-            index = np.empty(n, np.int64)
-            to = index
-            if n:
-                with nogil:
-                    chacha_seed(&rng, word)
-                    chacha_fill_below(&rng, window, 0, &to[0], n)
-        if recent:
-            newest = self.cursor - 1
-            index = (newest - index) % self.capacity
-        return self.taken(index, out)
+            return seed.integers(max(window, 1), size=n)
+        word = arrays.integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
+        index = np.empty(n, np.int64)
+        to = index
+        if n:
+            with nogil:
+                chacha_seed(&rng, word)
+                chacha_fill_below(&rng, window, 0, &to[0], n)
+        return index
 
     def gather(self, indices, out=None):
-        """Return the transitions in these slots, (n,) integers below ``len``; see :meth:`sample`.
+        """Return the transitions in these slots as they were pushed, (n,) integers below ``len``; see :meth:`sample`.
 
         InvalidValueError for a slot that holds nothing.
         """
-        index = np.asarray(indices)
-        if index.ndim != 1:
-            raise ShapeError(f"expected indices of shape (n,), got {index.shape}")
-        if index.size and index.dtype.kind not in "iu":
-            raise DTypeError(f"expected indices to be integers, got {index.dtype}")
-        if index.size and (int(index.min()) < 0 or int(index.max()) >= self.count):
-            raise InvalidValueError(f"expected indices within 0..{self.count - 1}, got {index.min()}..{index.max()}")
-        return self.taken(index.astype(np.int64), out)
+        return self.taken(slots_given(indices, self.count), out, True)
 
-    cdef object taken(self, index, out):
+    cdef tuple further(self):
+        # What a sample has besides the columns: name, dtype.
+        return () if self.n_step == 1 else (("discounts", FLOAT32),)
+
+    cdef dict taken(self, object index, object out, bint raw):
+        # Rows as they were pushed if `raw`, n-step transitions if not.
         cdef Target[MOST_COLUMNS] targets
         cdef const int64_t[::1] at = index
-        cdef Py_ssize_t k, n = index.shape[0]
-        cdef object array
-        cdef dict batch = {}
-        if out is not None:
-            if not isinstance(out, dict) or set(out) - {"indices"} != {c.name for c in self.columns}:
-                raise ConfigError(f"expected out to be a dict with {', '.join([c.name for c in self.columns])}")
-        for k, column in enumerate(self.columns):
-            array = arrays.out_array(
-                None if out is None else out[column.name], (n, *column.shape), column.dtype, name=column.name)
-            batch[column.name] = array
-            targets[k] = <unsigned char*>cnp.PyArray_DATA(array)
+        cdef int64_t[::1] last
+        cdef float[::1] discounts
+        cdef Py_ssize_t n = index.shape[0]
+        cdef bint far = self.n_step > 1 and not raw
+        cdef dict batch = self.layout.batch((n,), without(out, () if far else ("discounts",)), targets, self.further() if far else ())
         batch["indices"] = index
         if n:
-            with nogil, self.lock:
-                gather_rows(self.rows, self.stride, &at[0], n, self.slots, targets, self.n_slots)
+            if far:
+                last, discounts = np.empty(n, np.int64), batch["discounts"]
+            with nogil:
+                lock_take(&self.lock)
+                self.collect(&at[0], n, targets, &last[0] if far else NULL, &discounts[0] if far else NULL)
+                lock_leave(&self.lock)
         return batch
+
+    cdef void collect(self, const int64_t* index, Py_ssize_t n, Target* targets, int64_t* last, float* discounts) noexcept nogil:
+        # n-step transitions where `last` is given: what the steps lead to comes from the last row of each walk, all else
+        # from the first.
+        cdef Target[MOST_COLUMNS] late
+        cdef Py_ssize_t k
+        cdef Walk walk
+        cdef Slot* slots = self.layout.slots
+        if last != NULL:
+            walk.capacity, walk.cursor, walk.turns = self.capacity, self.cursor, self.num_envs
+            walk.rewards = slots[self.layout.rewards].offset
+            walk.terminated, walk.truncated = slots[self.layout.terminated].offset, slots[self.layout.truncated].offset
+            walk.steps, walk.gamma = self.n_step, self.gamma
+            walk_steps(self.rows, self.layout.stride, index, n, &walk, last, <float*>targets[self.layout.rewards], discounts)
+            for k in range(self.layout.n_slots):
+                late[k] = NULL
+                if self.layout.terminated <= k < self.layout.extra:
+                    late[k], targets[k] = targets[k], NULL
+            targets[self.layout.rewards] = NULL
+            gather_rows(self.rows, self.layout.stride, last, n, slots, late, self.layout.n_slots)
+        gather_rows(self.rows, self.layout.stride, index, n, slots, targets, self.layout.n_slots)
 
     # -- state
 
     def clear(self):
         """Forget all transitions; the memory stays."""
-        with nogil, self.lock:
+        with nogil:
+            lock_take(&self.lock)
             self.count = self.cursor = 0
+            self.pushed = 0
             self.changes += 1
+            lock_leave(&self.lock)
+
+    def config(self):
+        """Return the parameters, as the constructor takes them."""
+        return {"capacity": self.capacity, **self.layout.config, "n_step": self.n_step, "gamma": self.gamma,
+                "num_envs": self.num_envs}
 
     def state_dict(self):
-        """Return what is stored, by slot: the columns (len, ...), copies, and where the next row goes."""
+        """Return what is stored, by slot: the columns (len, ...), copies, where the next row goes, and how many came."""
         cdef uint64_t before
-        cdef Py_ssize_t n, cursor
         while True:  # again if somebody pushed meanwhile
-            with nogil, self.lock:
-                before, n, cursor = self.changes, self.count, self.cursor
-            rows = self.taken(np.arange(n), None)
-            with nogil, self.lock:
-                n = self.changes == before
-            if n:
-                del rows["indices"]
-                return {"cursor": cursor, "rows": rows}
+            before = self.changes
+            state = self.snapshot()
+            if self.changes == before:
+                return state
+
+    cdef dict snapshot(self):
+        cdef Py_ssize_t n, cursor
+        cdef uint64_t pushed
+        with nogil:
+            lock_take(&self.lock)
+            n, cursor, pushed = self.count, self.cursor, self.pushed
+            lock_leave(&self.lock)
+        rows = self.taken(np.arange(n), None, True)
+        del rows["indices"]
+        return {"cursor": cursor, "pushed": pushed, "rows": rows}
 
     def load_state_dict(self, state):
         """Take over what :meth:`state_dict` of a buffer with the same columns and capacity gave; all or nothing."""
         cdef Source[MOST_COLUMNS] sources
         cdef Py_ssize_t k, n, cursor
-        cdef object array
-        if not isinstance(state, dict) or set(state) != {"cursor", "rows"} or not isinstance(state["rows"], dict):
-            raise ConfigError("expected a dict with cursor and rows")
-        names = [c.name for c in self.columns]
-        if set(state["rows"]) != set(names):
-            raise ConfigError(f"expected the columns {names}, got {sorted(state['rows'])}")
-        n = len(state["rows"]["rewards"])
+        cdef uint64_t pushed
+        if not isinstance(state, dict) or not {"cursor", "pushed", "rows"} <= state.keys():
+            raise ConfigError("expected a dict with cursor, pushed and rows")
+        n, keep = self.layout.checked_rows(state["rows"])
         cursor = arrays.integer(state["cursor"], "cursor", minimum=0, maximum=self.capacity - 1)
+        pushed = arrays.integer(state["pushed"], "pushed", minimum=n, maximum=2**63)
         if n > self.capacity or (n < self.capacity and cursor != n):
             raise ConfigError(f"{n} rows with the cursor at {cursor} do not fit a capacity of {self.capacity}")
-        keep = [self.block(k, state["rows"][name], n) for k, name in enumerate(names)]
-        for k in range(self.n_slots):
-            array = keep[k]
-            sources[k] = <const unsigned char*>cnp.PyArray_DATA(array)
-        with nogil, self.lock:
-            scatter_rows(self.rows, self.stride, self.capacity, 0, n, self.slots, sources, self.n_slots)
-            self.count = n
-            self.cursor = cursor
-            self.changes += 1
+        for k, array in enumerate(keep):
+            sources[k] = <Source>data(array)
+        with nogil:
+            lock_take(&self.lock)
+            self.cursor = 0
+            self.count = 0
+            self.put(sources, n)
+            self.cursor, self.pushed = cursor, pushed
+            lock_leave(&self.lock)
+
+    def save(self, path):
+        """Write parameters and state to a file (docs/buffers.md says how it is made), in one piece or not at all."""
+        files.save_state(path, type(self).__name__, self.config(), self.state_dict())
+
+    @classmethod
+    def load(cls, path):
+        """Return the buffer that :meth:`save` wrote; CodecError for a damaged file, ConfigError for one of another kind."""
+        return rebuilt(cls, *files.load_state(path, cls.__name__))
 
     def __reduce__(self):
-        obs, act = self.columns[0], self.columns[1]
-        extra = {c.name: (c.shape, c.dtype) for c in self.columns[6:]}
-        return _rebuild, (self.capacity, obs.shape, act.shape, obs.dtype, act.dtype, extra, self.state_dict())
+        return rebuilt, (type(self), self.config(), self.state_dict())
 
     def __repr__(self):
-        columns = ", ".join([c.describe() for c in self.columns if c.name in ("obs", "actions") or c in self.columns[6:]])
-        return f"ReplayBuffer(capacity={self.capacity}, len={self.count}, {columns})"
+        return f"{type(self).__name__}(capacity={self.capacity}, len={self.count}, {self.layout.describe()})"
 
 
-def _rebuild(capacity, obs_shape, act_shape, obs_dtype, act_dtype, extra, state):
-    made = ReplayBuffer(capacity, obs_shape, act_shape, obs_dtype=obs_dtype, act_dtype=act_dtype, extra=extra)
+def rebuilt(kind, config, state):
+    """Return a buffer of this kind with these parameters and this state."""
+    made = kind(**config)
     made.load_state_dict(state)
     return made
 
 
-cdef unsigned char flag(value, name) except 255:
-    if value is True or value is False:
-        return value is True
-    if isinstance(value, np.bool_) or (isinstance(value, (int, float, np.number)) and value in (0, 1)):
-        return bool(value)
-    raise DTypeError(f"expected {name} to be a bool, got {value!r}")
+def slots_given(indices, length):
+    """Return indices as int64, (n,), each within ``length``."""
+    index = np.asarray(indices)
+    if index.ndim != 1:
+        raise ShapeError(f"expected indices of shape (n,), got {index.shape}")
+    if index.size and index.dtype.kind not in "iu":
+        raise DTypeError(f"expected indices to be integers, got {index.dtype}")
+    if index.size and (int(index.min()) < 0 or int(index.max()) >= length):
+        raise InvalidValueError(f"expected indices within 0..{length - 1}, got {index.min()}..{index.max()}")
+    return np.ascontiguousarray(index, np.int64)
 
 
-cdef object fitted(value, name, shape, dtype):
-    # the value as a contiguous array of exactly this shape and dtype, refused where that would lose something
-    array = np.asarray(value)
-    if array.dtype is not dtype and array.dtype != dtype:
-        plain = not isinstance(value, (np.ndarray, np.generic))
-        if array.dtype.kind not in "fiub":
-            raise DTypeError(f"expected {name} of dtype {dtype}, got {array.dtype}")
-        if not (np.can_cast(array.dtype, dtype, "safe") or (plain and np.can_cast(array.dtype, dtype, "same_kind"))):
-            exact = array.astype(dtype)
-            if not ((dtype.kind == "b" or plain or array.dtype.kind in "iub") and np.array_equal(exact, array)):
-                raise DTypeError(f"expected {name} of dtype {dtype}, got {array.dtype}; convert it yourself if a loss is meant")
-        array = array.astype(dtype)
-    if array.shape != shape:
-        raise ShapeError(f"expected {name} of shape {shape}, got {array.shape}")
-    return array if cnp.PyArray_ISCARRAY_RO(array) else np.array(array, order="C")
+def without(out, names):
+    """Return ``out`` less the slots that a former sample wrote into it, which are new each time, and these names."""
+    if not isinstance(out, dict):
+        return out
+    return {name: value for name, value in out.items() if name != "indices" and name not in names}
+
+
+cdef const unsigned char* data(object array):
+    if array.nbytes == 0:
+        return NULL
+    return <const unsigned char*><size_t>array.ctypes.data

@@ -1,5 +1,7 @@
 """Rows of a ring buffer: each row holds all columns of one transition side by side, so that a sample is one cache walk."""
 
+from libc.string cimport memset
+
 cdef extern from "ring.h":
     void prefetch "rfx_prefetch"(const void* p) noexcept nogil
     void copy "rfx_copy"(unsigned char* to, const unsigned char* source, size_t n) noexcept nogil
@@ -29,7 +31,7 @@ cdef void scatter_rows(
 cdef void gather_rows(
         const unsigned char* rows, Py_ssize_t stride, const int64_t* index, Py_ssize_t n,
         const Slot* slots, unsigned char** columns, Py_ssize_t n_slots) noexcept nogil:
-    # Row index[i] goes to row i of the columns.
+    # Row index[i] goes to row i of the columns, -1 gives zeros; a column that is NULL is left out.
     cdef Py_ssize_t i, k, line
     cdef Py_ssize_t lines = stride // LINE if stride // LINE < MOST_LINES else MOST_LINES
     cdef const unsigned char* row
@@ -42,8 +44,42 @@ cdef void gather_rows(
             for line in range(lines):
                 prefetch(row + line * LINE)
         row = rows + index[i] * stride
+        if index[i] < 0:
+            for k in range(n_slots):
+                if columns[k] != NULL:
+                    memset(columns[k] + i * slots[k].size, 0, slots[k].size)
+            continue
         for k in range(n_slots):
-            copy(columns[k] + i * slots[k].size, row + slots[k].offset, slots[k].size)
+            if columns[k] != NULL:
+                copy(columns[k] + i * slots[k].size, row + slots[k].offset, slots[k].size)
+
+
+cdef void walk_steps(
+        const unsigned char* rows, Py_ssize_t stride, const int64_t* index, Py_ssize_t n, const Walk* walk,
+        int64_t* last, float* rewards, float* discounts) noexcept nogil:
+    # R = sum over k < m of gamma^k r_{t+k} and gamma^m (Sutton and Barto 2018, section 7.1); m is `steps`, or fewer where
+    # the episode ends or the newest row comes first. `last` is the row of step m.
+    cdef Py_ssize_t i, left
+    cdef int64_t at
+    cdef const unsigned char* row
+    cdef double total, weight
+    for i in range(n):
+        if i + AHEAD < n:
+            prefetch(rows + index[i + AHEAD] * stride + walk.rewards)
+        at = index[i]
+        left = (walk.cursor - 1 - at) % walk.capacity   # C keeps the sign
+        left = (left + walk.capacity if left < 0 else left) // walk.turns
+        left = left if left < walk.steps - 1 else walk.steps - 1
+        total, weight = 0.0, 1.0
+        while True:
+            row = rows + at * stride
+            total += weight * (<const float*>(row + walk.rewards))[0]
+            weight *= walk.gamma
+            if left == 0 or row[walk.terminated] or row[walk.truncated]:
+                break
+            left -= 1
+            at = (at + walk.turns) % walk.capacity
+        last[i], rewards[i], discounts[i] = at, <float>total, <float>weight
 
 
 cdef unsigned char* rows_alloc(size_t n_bytes) noexcept nogil:

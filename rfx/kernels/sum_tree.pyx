@@ -1,0 +1,181 @@
+"""A tree of sums for draws in proportion to priorities (Schaul et al. 2016, appendix B.2.1), 16 children to a node.
+
+Sums are always computed again from the children, in one fixed order, so that they never drift.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
+
+cdef extern from "ring.h":
+    void prefetch "rfx_prefetch"(const void* p) noexcept nogil
+
+cdef enum:
+    WIDTH = 16
+    BITS = 4
+    AHEAD = 12
+
+
+cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
+    return (n + WIDTH - 1) // WIDTH * WIDTH if n > 0 else WIDTH
+
+
+cdef Py_ssize_t sum_tree_size(Py_ssize_t n) noexcept nogil:
+    # How many doubles a tree over n numbers takes; their memory should begin on a cache line.
+    cdef Py_ssize_t length = padded(n), size = length
+    while length > WIDTH:
+        length = padded(length // WIDTH)
+        size += 2 * length
+    return size
+
+
+cdef void sum_tree_init(SumTree* tree, double* memory, Py_ssize_t n) noexcept nogil:
+    # All numbers zero.
+    cdef Py_ssize_t k, length = padded(n)
+    cdef int level = 0
+    tree.n, tree.lengths[0], tree.sums[0], tree.least[0] = n, length, memory, NULL
+    for k in range(length):
+        memory[k] = 0.0
+    memory += length
+    while length > WIDTH:
+        length = padded(length // WIDTH)
+        level += 1
+        tree.lengths[level], tree.sums[level], tree.least[level] = length, memory, memory + length
+        for k in range(length):
+            memory[k], memory[length + k] = 0.0, INFINITY
+        memory += 2 * length
+    tree.levels = level + 1
+
+
+cdef inline double block_sum(const double* a) noexcept nogil:
+    # Sixteen numbers in one fixed order, whatever the vector length.
+    cdef double[8] s
+    cdef int j
+    for j in range(8):
+        s[j] = a[j] + a[j + 8]
+    for j in range(4):
+        s[j] = s[j] + s[j + 4]
+    return (s[0] + s[2]) + (s[1] + s[3])
+
+
+cdef inline double block_least(const double* a, bint leaves) noexcept nogil:
+    # The smallest of sixteen; among leaves the smallest that is positive.
+    cdef double[8] s
+    cdef double x, y
+    cdef int j
+    for j in range(8):
+        x, y = a[j], a[j + 8]
+        if leaves:
+            x = x if x > 0.0 else INFINITY
+            y = y if y > 0.0 else INFINITY
+        s[j] = x if x < y else y
+    for j in range(4):
+        s[j] = s[j] if s[j] < s[j + 4] else s[j + 4]
+    x = s[0] if s[0] < s[2] else s[2]
+    y = s[1] if s[1] < s[3] else s[3]
+    return x if x < y else y
+
+
+cdef inline void node_refresh(SumTree* tree, int level, Py_ssize_t node) noexcept nogil:
+    cdef const double* below = tree.sums[level - 1] + node * WIDTH
+    tree.sums[level][node] = block_sum(below)
+    tree.least[level][node] = block_least(below if level == 1 else tree.least[level - 1] + node * WIDTH, level == 1)
+
+
+cdef void refresh(SumTree* tree, const int64_t* index, Py_ssize_t n) noexcept nogil:
+    # Every node above these leaves, level by level; a whole level where it has fewer nodes than there are leaves.
+    cdef Py_ssize_t i, node, before
+    cdef int level
+    for level in range(1, tree.levels):
+        if tree.lengths[level] <= n:
+            for node in range(tree.lengths[level - 1] // WIDTH):
+                node_refresh(tree, level, node)
+            continue
+        before = -1
+        for i in range(n):
+            node = index[i] >> (BITS * level)
+            if node != before:
+                node_refresh(tree, level, node)
+            before = node
+
+
+cdef void sum_tree_set(SumTree* tree, const int64_t* index, const double* values, Py_ssize_t n, double* former) noexcept nogil:
+    # Leaf index[i] becomes values[i], in this order; `former` gets what each was, if it is not NULL.
+    cdef Py_ssize_t i
+    cdef double* leaves = tree.sums[0]
+    cdef double* block
+    for i in range(n):
+        if i + AHEAD < n:
+            block = leaves + (index[i + AHEAD] & ~<int64_t>(WIDTH - 1))
+            prefetch(block)
+            prefetch(block + WIDTH // 2)
+        if former != NULL:
+            former[i] = leaves[index[i]]
+        leaves[index[i]] = values[i]
+    refresh(tree, index, n)
+
+
+cdef void sum_tree_unset(SumTree* tree, const int64_t* index, Py_ssize_t n, const double* former) noexcept nogil:
+    # Undo sum_tree_set.
+    cdef Py_ssize_t i
+    for i in range(n - 1, -1, -1):
+        tree.sums[0][index[i]] = former[i]
+    refresh(tree, index, n)
+
+
+cdef double sum_tree_total(const SumTree* tree) noexcept nogil:
+    return block_sum(tree.sums[tree.levels - 1])
+
+
+cdef double sum_tree_least(const SumTree* tree) noexcept nogil:
+    # The smallest positive leaf, infinity where there is none.
+    if tree.levels == 1:
+        return block_least(tree.sums[0], True)
+    return block_least(tree.least[tree.levels - 1], False)
+
+
+cdef inline Py_ssize_t child(const double* c, double* target) noexcept nogil:
+    # The child whose share of the sum holds the target, which is then counted from that child's beginning.
+    cdef double first = (c[0] + c[1]) + (c[2] + c[3])
+    cdef double second = first + ((c[4] + c[5]) + (c[6] + c[7]))
+    cdef double third = second + ((c[8] + c[9]) + (c[10] + c[11]))
+    cdef double v = target[0], p, q, r
+    cdef Py_ssize_t k = (v >= first) + (v >= second) + (v >= third), j
+    v -= 0.0 if k == 0 else (first if k == 1 else (second if k == 2 else third))
+    c += 4 * k
+    p = c[0]
+    q = p + c[1]
+    r = q + c[2]
+    j = (v >= p) + (v >= q) + (v >= r)
+    target[0] = v - (0.0 if j == 0 else (p if j == 1 else (q if j == 2 else r)))
+    return 4 * k + j
+
+
+cdef inline Py_ssize_t child_with_share(const double* c, double* target) noexcept nogil:
+    # As `child`; where rounding led to a child without a share, the nearest one that has one.
+    cdef Py_ssize_t j = child(c, target), k
+    if c[j] > 0.0:
+        return j
+    target[0] = 0.0
+    for k in range(1, WIDTH):
+        if j - k >= 0 and c[j - k] > 0.0:
+            return j - k
+        if j + k < WIDTH and c[j + k] > 0.0:
+            return j + k
+    return j
+
+
+cdef void sum_tree_find(const SumTree* tree, double* targets, int64_t* found, Py_ssize_t n) noexcept nogil:
+    # found[i]: the leaf i with sum(leaves before it) <= targets[i] < that + the leaf. `targets` are used up. The total is > 0.
+    # All go down one level together: the next blocks are on their way from memory meanwhile.
+    cdef Py_ssize_t i
+    cdef int level
+    cdef const double* below
+    for i in range(n):
+        found[i] = 0
+    for level in range(tree.levels - 1, -1, -1):
+        for i in range(n):
+            found[i] = found[i] * WIDTH + child_with_share(tree.sums[level] + found[i] * WIDTH, targets + i)
+            if level > 0:
+                below = tree.sums[level - 1] + found[i] * WIDTH
+                prefetch(below)
+                prefetch(below + WIDTH // 2)

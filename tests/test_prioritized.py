@@ -278,7 +278,8 @@ def test_saved_and_loaded_buffers_draw_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"alpha": -1}, {"alpha": math.nan}, {"beta": 1.1}, {"beta": -0.1}, {"normalize": "all"}, {"beta_samples": -1}]
+    "options",
+    [{"alpha": -1}, {"alpha": math.nan}, {"beta": 1.1}, {"beta": -0.1}, {"normalize": "all"}, {"beta_samples": -1}],
 )
 def test_impossible_parameters_are_refused(options):
     with pytest.raises((InvalidValueError, ConfigError)):

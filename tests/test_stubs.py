@@ -28,7 +28,8 @@ def stub_tree(path: Path) -> dict[str, ast.AST]:
 
 def parameters(node: ast.FunctionDef) -> list[str]:
     a = node.args
-    return [x.arg for x in [*a.posonlyargs, *a.args, *a.kwonlyargs]]
+    named = [*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, a.kwarg]
+    return [x.arg for x in named if x is not None]
 
 
 def own_members(module) -> dict[str, object]:

@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfx.buffers.columns import Column as Column
+    from rfx.buffers.episodes import EpisodeTracker as EpisodeTracker
+    from rfx.buffers.her import HERBuffer as HERBuffer
     from rfx.buffers.prioritized import PrioritizedReplayBuffer as PrioritizedReplayBuffer
     from rfx.buffers.replay import ReplayBuffer as ReplayBuffer
+    from rfx.buffers.sequence import SequenceReplayBuffer as SequenceReplayBuffer
 
 # public name -> the module it lives in
 _HOME = {
     "Column": "rfx.buffers.columns",
+    "SequenceReplayBuffer": "rfx.buffers.sequence",
+    "HERBuffer": "rfx.buffers.her",
+    "EpisodeTracker": "rfx.buffers.episodes",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
     "ReplayBuffer": "rfx.buffers.replay",
 }

@@ -92,7 +92,15 @@ def load_state(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any],
                     with archive.open(entry) as stream:
                         put(state, entry.removesuffix(".npy"), np.lib.format.read_array(stream, allow_pickle=False))
             return head["config"], state
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+    ) as error:
         if isinstance(error, (CodecError, ConfigError)):
             raise
         raise CodecError(f"expected a buffer's file, {path} is none or is damaged: {error}") from error

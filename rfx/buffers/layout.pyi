@@ -8,7 +8,14 @@ from rfx.buffers.columns import Column
 
 class Layout:
     def __init__(
-        self, obs_shape: Any, act_shape: Any, obs_dtype: Any, act_dtype: Any, extra: Any, header: int = 0, more: Any = ()
+        self,
+        obs_shape: Any,
+        act_shape: Any,
+        obs_dtype: Any,
+        act_dtype: Any,
+        extra: Any,
+        header: int = 0,
+        more: Any = (),
     ) -> None: ...
     @property
     def schema(self) -> tuple[Column, ...]: ...

@@ -18,7 +18,6 @@ cdef enum:
     LINE = 64
 
 
-
 cdef class Layout:
     """Columns of a transition side by side in one row of ``stride`` bytes, a multiple of a cache line."""
 
@@ -86,7 +85,7 @@ cdef class Layout:
             self, Entry* to, object obs, object action, object reward, object terminated, object truncated, object next_obs,
             object extra):
         # What is returned must live until the sources are copied.
-        cdef Py_ssize_t k, a = self.actions
+        cdef Py_ssize_t k
         cdef list keep = None
         if type(reward) is float:
             to.reward = reward

@@ -125,7 +125,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
         cdef bint fine
         if priority is not None:
             given = arrays.number(priority, "priority", minimum=0.0)
-        keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
+        _keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
         lock_take_gil(&self.lock)
         slot = self.cursor
         share = share_of(self.max_priority if priority is None else given, self.alpha)
@@ -145,7 +145,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
         """Store n transitions, with priorities (n,) or the largest one so far. See :meth:`ReplayBuffer.push_batch`."""
         cdef Source[MOST_COLUMNS] sources
         cdef Py_ssize_t n, k, first
-        keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
+        _keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
         given = None if priorities is None else priorities_given(priorities, n)
         cdef double[::1] shares = np.empty(n)
         cdef double[::1] formers = np.empty(n)
@@ -290,7 +290,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
     cdef void draw(self, double* units, int64_t* index, float* weights, Py_ssize_t n, double beta) noexcept nogil:
         # `units` are used up.
         cdef Py_ssize_t i
-        cdef double part = sum_tree_total(&self.tree) / n, share, least = INFINITY
+        cdef double part = sum_tree_total(&self.tree) / n, least = INFINITY
         for i in range(n):
             units[i] = units[i] * (part * (i + 1) - part * i) + part * i
         sum_tree_find(&self.tree, units, index, n)

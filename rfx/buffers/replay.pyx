@@ -96,7 +96,7 @@ cdef class ReplayBuffer:
         """
         cdef Entry entry
         cdef Py_ssize_t slot
-        keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
+        _keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
         lock_take_gil(&self.lock)
         slot = self.put(entry.sources, 1)
         lock_leave(&self.lock)
@@ -109,7 +109,7 @@ cdef class ReplayBuffer:
         """
         cdef Source[MOST_COLUMNS] sources
         cdef Py_ssize_t n, first
-        keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
+        _keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
         with nogil:
             lock_take(&self.lock)
             first = self.put(sources, n)
@@ -205,7 +205,9 @@ cdef class ReplayBuffer:
         cdef float[::1] discounts
         cdef Py_ssize_t n = index.shape[0]
         cdef bint far = self.n_step > 1 and not raw
-        cdef dict batch = self.layout.batch((n,), without(out, () if far else ("discounts",)), targets, self.further() if far else ())
+        cdef dict batch
+        out = without(out, () if far else ("discounts",))
+        batch = self.layout.batch((n,), out, targets, self.further() if far else ())
         batch["indices"] = index
         if n:
             if far:

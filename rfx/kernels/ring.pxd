@@ -19,6 +19,9 @@ ctypedef struct Walk:
 cdef void scatter_rows(
     unsigned char* rows, Py_ssize_t stride, Py_ssize_t capacity, Py_ssize_t first, Py_ssize_t n,
     const Slot* slots, const unsigned char** columns, Py_ssize_t n_slots) noexcept nogil
+cdef void scatter_rows_at(
+    unsigned char* rows, Py_ssize_t stride, const int64_t* at, Py_ssize_t n,
+    const Slot* slots, const unsigned char** columns, Py_ssize_t n_slots) noexcept nogil
 cdef void gather_rows(
     const unsigned char* rows, Py_ssize_t stride, const int64_t* index, Py_ssize_t n,
     const Slot* slots, unsigned char** columns, Py_ssize_t n_slots) noexcept nogil

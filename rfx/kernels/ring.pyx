@@ -28,6 +28,16 @@ cdef void scatter_rows(
             at = 0
 
 
+cdef void scatter_rows_at(
+        unsigned char* rows, Py_ssize_t stride, const int64_t* at, Py_ssize_t n,
+        const Slot* slots, const unsigned char** columns, Py_ssize_t n_slots) noexcept nogil:
+    # Row i of the columns goes to slot at[i].
+    cdef Py_ssize_t i, k
+    for i in range(n):
+        for k in range(n_slots):
+            copy(rows + at[i] * stride + slots[k].offset, columns[k] + i * slots[k].size, slots[k].size)
+
+
 cdef void gather_rows(
         const unsigned char* rows, Py_ssize_t stride, const int64_t* index, Py_ssize_t n,
         const Slot* slots, unsigned char** columns, Py_ssize_t n_slots) noexcept nogil:

@@ -134,19 +134,23 @@ cdef double sum_tree_least(const SumTree* tree) noexcept nogil:
 
 
 cdef inline Py_ssize_t child(const double* c, double* target) noexcept nogil:
-    # The child whose share of the sum holds the target, which is then counted from that child's beginning.
-    cdef double first = (c[0] + c[1]) + (c[2] + c[3])
-    cdef double second = first + ((c[4] + c[5]) + (c[6] + c[7]))
-    cdef double third = second + ((c[8] + c[9]) + (c[10] + c[11]))
-    cdef double v = target[0], p, q, r
-    cdef Py_ssize_t k = (v >= first) + (v >= second) + (v >= third), j
-    v -= 0.0 if k == 0 else (first if k == 1 else (second if k == 2 else third))
+    # The child whose share of the sum holds the target, which is then counted from that child's beginning. Tables in place
+    # of choices: a branch here would be mispredicted every other time.
+    cdef double[4] before
+    cdef double v = target[0]
+    cdef Py_ssize_t k, j
+    before[0] = 0.0
+    before[1] = (c[0] + c[1]) + (c[2] + c[3])
+    before[2] = before[1] + ((c[4] + c[5]) + (c[6] + c[7]))
+    before[3] = before[2] + ((c[8] + c[9]) + (c[10] + c[11]))
+    k = <Py_ssize_t>(v >= before[1]) + <Py_ssize_t>(v >= before[2]) + <Py_ssize_t>(v >= before[3])
+    v -= before[k]
     c += 4 * k
-    p = c[0]
-    q = p + c[1]
-    r = q + c[2]
-    j = (v >= p) + (v >= q) + (v >= r)
-    target[0] = v - (0.0 if j == 0 else (p if j == 1 else (q if j == 2 else r)))
+    before[1] = c[0]
+    before[2] = before[1] + c[1]
+    before[3] = before[2] + c[2]
+    j = <Py_ssize_t>(v >= before[1]) + <Py_ssize_t>(v >= before[2]) + <Py_ssize_t>(v >= before[3])
+    target[0] = v - before[j]
     return 4 * k + j
 
 

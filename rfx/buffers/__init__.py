@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfx.buffers.columns import Column as Column
     from rfx.buffers.episodes import EpisodeTracker as EpisodeTracker
+    from rfx.buffers.frames import FrameStackReplayBuffer as FrameStackReplayBuffer
     from rfx.buffers.her import HERBuffer as HERBuffer
     from rfx.buffers.prioritized import PrioritizedReplayBuffer as PrioritizedReplayBuffer
     from rfx.buffers.replay import ReplayBuffer as ReplayBuffer
     from rfx.buffers.sequence import SequenceReplayBuffer as SequenceReplayBuffer
+    from rfx.buffers.table import ExperienceTable as ExperienceTable
 
 # public name -> the module it lives in
 _HOME = {
     "Column": "rfx.buffers.columns",
     "SequenceReplayBuffer": "rfx.buffers.sequence",
+    "FrameStackReplayBuffer": "rfx.buffers.frames",
     "HERBuffer": "rfx.buffers.her",
     "EpisodeTracker": "rfx.buffers.episodes",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
+    "ExperienceTable": "rfx.buffers.table",
     "ReplayBuffer": "rfx.buffers.replay",
 }
 

@@ -82,6 +82,7 @@ def transition_columns(
     act_dtype: Any,
     extra: Mapping[str, tuple[Any, Any]] | None,
     reserved: Collection[str] = (),
+    with_next: bool = True,
 ) -> tuple[Column, ...]:
     """Return the columns of a transition, the extra ones last; ConfigError for a name that is taken."""
     if extra is not None and not isinstance(extra, Mapping):
@@ -92,7 +93,7 @@ def transition_columns(
         Column("rewards", (), np.dtype(np.float32)),
         Column("terminated", (), np.dtype(np.bool_)),
         Column("truncated", (), np.dtype(np.bool_)),
-        *observation_columns("next_obs", obs_shape, obs_dtype),
+        *(observation_columns("next_obs", obs_shape, obs_dtype) if with_next else ()),
     ]
     for name, spec in (extra or {}).items():
         if name in TRANSITION or name in RESULTS or name in reserved:

@@ -27,7 +27,7 @@ cdef class Layout:
     cdef readonly dict config
     cdef Slot* slots
     cdef Py_ssize_t n_slots
-    cdef Py_ssize_t n_obs              # columns: obs, actions, rewards, terminated, truncated, next_obs, extra ones
+    cdef Py_ssize_t n_obs              # columns: obs, actions, rewards, terminated, truncated, next_obs if there, extra ones
     cdef Py_ssize_t actions
     cdef Py_ssize_t rewards
     cdef Py_ssize_t terminated
@@ -35,6 +35,7 @@ cdef class Layout:
     cdef Py_ssize_t next_obs
     cdef Py_ssize_t extra
     cdef Py_ssize_t stride
+    cdef bint with_next
     # numpy's number of the dtype, axes and lengths, for the quick check
     cdef int[MOST_COLUMNS] type_num
     cdef int[MOST_COLUMNS] ndim

@@ -21,16 +21,17 @@ cdef enum:
 cdef class Layout:
     """Columns of a transition side by side in one row of ``stride`` bytes, a multiple of a cache line."""
 
-    def __cinit__(self, obs_shape, act_shape, obs_dtype, act_dtype, extra, Py_ssize_t header=0, more=()):
+    def __cinit__(self, obs_shape, act_shape, obs_dtype, act_dtype, extra, Py_ssize_t header=0, more=(), bint with_next=True):
         cdef Py_ssize_t k, d, offset = header
-        self.schema = transition_columns(obs_shape, act_shape, obs_dtype, act_dtype, extra, more)
+        self.schema = transition_columns(obs_shape, act_shape, obs_dtype, act_dtype, extra, more, with_next)
         self.obs_names = tuple(obs_shape) if isinstance(obs_shape, dict) else ()
         self.n_slots = len(self.schema)
         self.n_obs = len(self.obs_names) or 1
         self.actions = self.n_obs
         self.rewards, self.terminated, self.truncated = self.n_obs + 1, self.n_obs + 2, self.n_obs + 3
         self.next_obs = self.n_obs + 4
-        self.extra = 2 * self.n_obs + 4
+        self.with_next = with_next
+        self.extra = self.next_obs + (self.n_obs if with_next else 0)
         if self.n_slots > MOST_COLUMNS:
             raise ConfigError(f"expected at most {MOST_COLUMNS} columns, got {self.n_slots}")
         self.slots = <Slot*>PyMem_Calloc(self.n_slots, sizeof(Slot))
@@ -94,7 +95,7 @@ cdef class Layout:
         to.terminated, to.truncated = flag(terminated, "terminated"), flag(truncated, "truncated")
         to.sources[self.rewards] = <Source>&to.reward
         to.sources[self.terminated], to.sources[self.truncated] = &to.terminated, &to.truncated
-        if self.n_slots == 6 and extra is None and not self.obs_names:
+        if self.n_slots == 6 and self.with_next and extra is None and not self.obs_names:
             if not self.fits(0, obs, 0, 1):
                 obs = self.entry(0, obs)
                 keep = [obs]
@@ -143,7 +144,9 @@ cdef class Layout:
     cdef tuple by_column(self, object obs, object actions, object rewards, object terminated, object truncated, object next_obs,
                          object extra):
         # The values in the order of the schema.
-        values = (*self.parts(obs, "obs"), actions, rewards, terminated, truncated, *self.parts(next_obs, "next_obs"))
+        values = (*self.parts(obs, "obs"), actions, rewards, terminated, truncated)
+        if self.with_next:
+            values += self.parts(next_obs, "next_obs")
         if self.n_slots == self.extra and extra is None:
             return values
         names = [c.name for c in self.schema[self.extra:]]
@@ -199,7 +202,8 @@ cdef class Layout:
 
     cdef tuple flattened(self, object rows):
         # The opposite of `nested`.
-        obs, next_obs = self.parts(rows["obs"], "obs"), self.parts(rows["next_obs"], "next_obs")
+        obs = self.parts(rows["obs"], "obs")
+        next_obs = self.parts(rows["next_obs"], "next_obs") if self.with_next else ()
         others = tuple([rows[name] for name in ("actions", "rewards", "terminated", "truncated")])
         return obs + others + next_obs + tuple([rows[c.name] for c in self.schema[self.extra:]])
 

@@ -64,8 +64,8 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
     cdef SumTree tree
     cdef unsigned char* tree_memory
 
-    def __cinit__(self, capacity, obs_shape, act_shape=1, alpha=0.6, beta=0.4, *, beta_end=1.0, beta_samples=0, normalize="buffer",
-                  **further):
+    def __cinit__(self, capacity, obs_shape, act_shape=1, alpha=0.6, beta=0.4, *, beta_end=1.0, beta_samples=0,
+                  normalize="buffer", **further):
         self.alpha = arrays.number(alpha, "alpha", minimum=0.0, maximum=1e3)
         self.beta_start = arrays.number(beta, "beta", minimum=0.0, maximum=1.0)
         self.beta_end = arrays.number(beta_end, "beta_end", minimum=0.0, maximum=1.0)

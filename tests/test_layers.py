@@ -29,6 +29,8 @@ DOORS = {
     "ray": ("training/",),
     "torch": ("nn/torchscript.py",),
     "matplotlib": ("cli/", "control/stats.py"),
+    "h5py": ("buffers/readers.py",),
+    "minari": ("buffers/readers.py",),
 }
 
 SOURCES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in {".py", ".pyx", ".pxd"})

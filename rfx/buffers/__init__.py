@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from rfx.buffers.episodes import EpisodeTracker as EpisodeTracker
     from rfx.buffers.frames import FrameStackReplayBuffer as FrameStackReplayBuffer
     from rfx.buffers.her import HERBuffer as HERBuffer
+    from rfx.buffers.mixed import MixedSampler as MixedSampler
+    from rfx.buffers.mixed import sample_mixed as sample_mixed
+    from rfx.buffers.offline import OfflineDataset as OfflineDataset
     from rfx.buffers.prioritized import PrioritizedReplayBuffer as PrioritizedReplayBuffer
     from rfx.buffers.replay import ReplayBuffer as ReplayBuffer
     from rfx.buffers.sequence import SequenceReplayBuffer as SequenceReplayBuffer
@@ -20,6 +23,9 @@ _HOME = {
     "FrameStackReplayBuffer": "rfx.buffers.frames",
     "HERBuffer": "rfx.buffers.her",
     "EpisodeTracker": "rfx.buffers.episodes",
+    "OfflineDataset": "rfx.buffers.offline",
+    "MixedSampler": "rfx.buffers.mixed",
+    "sample_mixed": "rfx.buffers.mixed",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
     "ExperienceTable": "rfx.buffers.table",
     "ReplayBuffer": "rfx.buffers.replay",

@@ -23,3 +23,5 @@ def test_example_runs(path, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout
     assert len(path.read_text().splitlines()) < 80
+    if "dqn" in path.stem:  # it has learned: chance lasts some 20 steps
+        assert float(result.stdout.split()[-2]) > 60

@@ -7,6 +7,7 @@ so that a switch between the two modes translates and compiles everything again.
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ except ImportError as error:
 from setuptools import Extension, setup
 
 ROOT = Path(__file__).parent
+KERNELS = ROOT / "rfx" / "kernels"
 DEBUG = os.environ.get("RFX_DEBUG", "0") not in ("", "0")
 
 DIRECTIVES = {
@@ -48,8 +50,25 @@ else:
 MACROS = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
 
 
+def headers_of(source: Path, seen: set[Path]) -> set[Path]:
+    """Return our headers that a source includes, also by way of other headers and of what it cimports."""
+    if source in seen or not source.exists():
+        return set()
+    seen.add(source)
+    text = source.read_text()
+    found = {KERNELS / name for name in re.findall(r'(?:extern from|#include) "(\w+\.h)"', text)} & set(
+        KERNELS.glob("*.h")
+    )
+    further = [
+        ROOT / (name.replace(".", "/") + ".pxd") for name in re.findall(r"^from (rfx[.\w]*) cimport", text, re.M)
+    ]
+    for other in [*found, *further, source.with_suffix(".pxd")]:
+        found |= headers_of(other, seen)
+    return found
+
+
 def extensions() -> list[Extension]:
-    """One extension for each .pyx, named after its path, rebuilt when a header beside it changes."""
+    """One extension for each .pyx, named after its path, rebuilt when a header that it includes changes."""
     found = []
     for source in sorted(ROOT.glob("rfx/**/*.pyx")):
         relative = source.relative_to(ROOT)
@@ -58,7 +77,7 @@ def extensions() -> list[Extension]:
                 ".".join(relative.with_suffix("").parts),
                 [str(relative)],
                 include_dirs=[numpy.get_include(), "rfx/kernels"],
-                depends=[str(h.relative_to(ROOT)) for h in sorted(ROOT.glob("rfx/**/*.h"))],
+                depends=[str(h.relative_to(ROOT)) for h in sorted(headers_of(source, set()))],
                 define_macros=MACROS,
                 extra_compile_args=COMPILE_FLAGS,
                 libraries=LIBRARIES,

@@ -3,6 +3,7 @@
 rlox's compiled module is loaded by itself, without the torch that its package asks for.
 """
 
+import functools
 import importlib.machinery
 import importlib.util
 import itertools
@@ -47,18 +48,24 @@ class NumpyBuffer:
         }
 
 
+@functools.cache
+def rlox_core():
+    """Return rlox's compiled module by itself."""
+    spec = importlib.util.find_spec("rlox")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
+    [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
+    loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
+    loader.exec_module(module)
+    return module
+
+
 class RloxBuffer:
     """rlox 1.2.0 under the same names."""
 
     def __init__(self, capacity):
-        spec = importlib.util.find_spec("rlox")
-        if spec is None or not spec.submodule_search_locations:
-            pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-        [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
-        loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-        loader.exec_module(module)
-        self.inner = module.ReplayBuffer(capacity, OBS, ACT)
+        self.inner = rlox_core().ReplayBuffer(capacity, OBS, ACT)
         self.push, self.sample = self.inner.push, self.inner.sample
 
     def push_batch(self, obs, actions, rewards, terminated, truncated, next_obs):

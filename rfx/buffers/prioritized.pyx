@@ -1,5 +1,6 @@
 """Replay in proportion to priorities."""
 
+cimport numpy as cnp
 from libc.math cimport INFINITY, isfinite, pow
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
@@ -25,6 +26,8 @@ from rfx.kernels.sum_tree cimport (
 from rfx import arrays
 from rfx.buffers.replay import slots_given, without
 from rfx.errors import ConfigError, EmptyBufferError, InvalidValueError, ShapeError
+
+cnp.import_array()
 
 cdef object LARGEST_SEED = 2**64 - 1
 cdef object FLOAT32 = np.dtype(np.float32)
@@ -201,30 +204,31 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
             raise ShapeError(f"expected serials of shape ({n},), got {known.shape}")
         if n == 0:
             return 0
-        cdef const int64_t[::1] slots = index
-        cdef const int64_t[::1] serial = known
-        cdef int64_t[::1] to = np.empty(n, np.int64)
-        cdef const double[::1] raw = given
-        cdef double[::1] shares = np.empty(n)
-        cdef double[::1] formers = np.empty(n)
+        scratch = np.empty((3, n), np.int64)
+        cdef const int64_t* slots = <const int64_t*>cnp.PyArray_DATA(index)
+        cdef const int64_t* serial = NULL if known is None else <const int64_t*>cnp.PyArray_DATA(known)
+        cdef const double* raw = <const double*>cnp.PyArray_DATA(given)
+        cdef int64_t* to = <int64_t*>cnp.PyArray_DATA(scratch)
+        cdef double* shares = <double*>(to + n)
+        cdef double* formers = <double*>(to + 2 * n)
         cdef double largest
-        cdef bint checked = known is not None, fine
+        cdef bint fine
         with nogil:
             lock_take(&self.lock)
             largest = self.max_priority
             for k in range(n):
-                if checked and serial[k] != self.serial(slots[k]):
+                if serial != NULL and serial[k] != self.serial(slots[k]):
                     continue
                 to[taken], shares[taken] = slots[k], share_of(raw[k], self.alpha)
                 largest = raw[k] if raw[k] > largest else largest
                 taken += 1
-            sum_tree_set(&self.tree, &to[0], &shares[0], taken, &formers[0])
+            sum_tree_set(&self.tree, to, shares, taken, formers)
             fine = sum_tree_total(&self.tree) > 0.0
             if fine:
                 self.max_priority = largest
                 self.changes += 1
             else:
-                sum_tree_unset(&self.tree, &to[0], taken, &formers[0])
+                sum_tree_unset(&self.tree, to, taken, formers)
             lock_leave(&self.lock)
         if not fine:
             raise InvalidValueError("expected a priority above 0, as all others are 0")
@@ -369,11 +373,14 @@ cdef inline double share_of(double priority, double alpha) noexcept nogil:
 
 cdef object priorities_given(object priorities, object n):
     # As float64, (n,), each finite and at least 0.
-    array = arrays.floats(priorities, "priorities", (n,))
-    array = array if array.dtype == np.float64 else array.astype(np.float64)
-    cdef const double[::1] values = array
+    array = priorities
+    if not (cnp.PyArray_CheckExact(array) and cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT64 and cnp.PyArray_NDIM(array) == 1
+            and cnp.PyArray_ISCARRAY_RO(array) and (n is None or cnp.PyArray_DIM(array, 0) == n)):
+        array = arrays.floats(priorities, "priorities", (n,))
+        array = array if array.dtype == np.float64 else array.astype(np.float64)
+    cdef const double* values = <const double*>cnp.PyArray_DATA(array)
     cdef Py_ssize_t k
-    for k in range(values.shape[0]):
+    for k in range(cnp.PyArray_DIM(array, 0)):
         if not (isfinite(values[k]) and values[k] >= 0.0):
             raise InvalidValueError(f"expected priorities to be at least 0 and finite, got {values[k]} at priorities[{k}]")
     return array

@@ -1,5 +1,6 @@
 """A ring of transitions with uniform sampling."""
 
+cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 
@@ -13,6 +14,8 @@ from rfx.kernels.ring cimport Slot, Walk, gather_rows, rows_alloc, scatter_rows,
 from rfx import arrays
 from rfx.buffers import files
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidValueError, ShapeError
+
+cnp.import_array()
 
 cdef object LARGEST_SEED = 2**64 - 1
 cdef object FLOAT32 = np.dtype(np.float32)
@@ -322,14 +325,23 @@ def rebuilt(kind, config, state):
 
 def slots_given(indices, length):
     """Return indices as int64, (n,), each within ``length``."""
-    index = np.asarray(indices)
-    if index.ndim != 1:
-        raise ShapeError(f"expected indices of shape (n,), got {index.shape}")
-    if index.size and index.dtype.kind not in "iu":
-        raise DTypeError(f"expected indices to be integers, got {index.dtype}")
-    if index.size and (int(index.min()) < 0 or int(index.max()) >= length):
-        raise InvalidValueError(f"expected indices within 0..{length - 1}, got {index.min()}..{index.max()}")
-    return np.ascontiguousarray(index, np.int64)
+    cdef Py_ssize_t k, n = length
+    index = indices
+    if not (cnp.PyArray_CheckExact(index) and cnp.PyArray_TYPE(index) == cnp.NPY_INT64 and cnp.PyArray_NDIM(index) == 1
+            and cnp.PyArray_ISCARRAY_RO(index)):
+        index = np.asarray(indices)
+        if index.ndim != 1:
+            raise ShapeError(f"expected indices of shape (n,), got {index.shape}")
+        if index.size and index.dtype.kind not in "iu":
+            raise DTypeError(f"expected indices to be integers, got {index.dtype}")
+        if index.dtype.kind == "u" and index.size and int(index.max()) >= n:
+            raise InvalidValueError(f"expected indices within 0..{n - 1}, got {index.max()}")
+        index = np.ascontiguousarray(index, np.int64)
+    cdef const int64_t* given = <const int64_t*>cnp.PyArray_DATA(index)
+    for k in range(cnp.PyArray_DIM(index, 0)):
+        if not 0 <= given[k] < n:
+            raise InvalidValueError(f"expected indices within 0..{n - 1}, got {given[k]}")
+    return index
 
 
 def without(out, names):

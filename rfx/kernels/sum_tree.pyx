@@ -9,6 +9,10 @@ from libc.stdint cimport int64_t
 cdef extern from "ring.h":
     void prefetch "rfx_prefetch"(const void* p) noexcept nogil
 
+cdef extern from "sum_tree.h" nogil:
+    void rfx_refresh_level(const double* below, const double* low, double* sums, double* least, const int64_t* index,
+                           Py_ssize_t n, int shift, Py_ssize_t nodes) noexcept
+
 cdef enum:
     WIDTH = 16
     BITS = 4
@@ -47,7 +51,7 @@ cdef void sum_tree_init(SumTree* tree, double* memory, Py_ssize_t n) noexcept no
 
 
 cdef inline double block_sum(const double* a) noexcept nogil:
-    # Sixteen numbers in one fixed order, whatever the vector length.
+    # Sixteen numbers in the order of sum_tree.h.
     cdef double[8] s
     cdef int j
     for j in range(8):
@@ -57,45 +61,14 @@ cdef inline double block_sum(const double* a) noexcept nogil:
     return (s[0] + s[2]) + (s[1] + s[3])
 
 
-cdef inline double block_least(const double* a, bint leaves) noexcept nogil:
-    # The smallest of sixteen; among leaves the smallest that is positive.
-    cdef double[8] s
-    cdef double x, y
-    cdef int j
-    for j in range(8):
-        x, y = a[j], a[j + 8]
-        if leaves:
-            x = x if x > 0.0 else INFINITY
-            y = y if y > 0.0 else INFINITY
-        s[j] = x if x < y else y
-    for j in range(4):
-        s[j] = s[j] if s[j] < s[j + 4] else s[j + 4]
-    x = s[0] if s[0] < s[2] else s[2]
-    y = s[1] if s[1] < s[3] else s[3]
-    return x if x < y else y
-
-
-cdef inline void node_refresh(SumTree* tree, int level, Py_ssize_t node) noexcept nogil:
-    cdef const double* below = tree.sums[level - 1] + node * WIDTH
-    tree.sums[level][node] = block_sum(below)
-    tree.least[level][node] = block_least(below if level == 1 else tree.least[level - 1] + node * WIDTH, level == 1)
-
-
 cdef void refresh(SumTree* tree, const int64_t* index, Py_ssize_t n) noexcept nogil:
-    # Every node above these leaves, level by level; a whole level where it has fewer nodes than there are leaves.
-    cdef Py_ssize_t i, node, before
+    # Every node above these leaves, level by level.
+    cdef const double* low
     cdef int level
     for level in range(1, tree.levels):
-        if tree.lengths[level] <= n:
-            for node in range(tree.lengths[level - 1] // WIDTH):
-                node_refresh(tree, level, node)
-            continue
-        before = -1
-        for i in range(n):
-            node = index[i] >> (BITS * level)
-            if node != before:
-                node_refresh(tree, level, node)
-            before = node
+        low = tree.sums[0] if level == 1 else tree.least[level - 1]
+        rfx_refresh_level(tree.sums[level - 1], low, tree.sums[level], tree.least[level], index, n, BITS * level,
+                          tree.lengths[level - 1] // WIDTH)
 
 
 cdef void sum_tree_set(SumTree* tree, const int64_t* index, const double* values, Py_ssize_t n, double* former) noexcept nogil:
@@ -128,9 +101,13 @@ cdef double sum_tree_total(const SumTree* tree) noexcept nogil:
 
 cdef double sum_tree_least(const SumTree* tree) noexcept nogil:
     # The smallest positive leaf, infinity where there is none.
-    if tree.levels == 1:
-        return block_least(tree.sums[0], True)
-    return block_least(tree.least[tree.levels - 1], False)
+    cdef const double* top = tree.sums[0] if tree.levels == 1 else tree.least[tree.levels - 1]
+    cdef double least = INFINITY
+    cdef int j
+    for j in range(WIDTH):
+        if 0.0 < top[j] < least:
+            least = top[j]
+    return least
 
 
 cdef inline Py_ssize_t child(const double* c, double* target) noexcept nogil:

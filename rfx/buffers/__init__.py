@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfx.buffers.columns import Column as Column
+    from rfx.buffers.mapped import MmapReplayBuffer as MmapReplayBuffer
     from rfx.buffers.prioritized import PrioritizedReplayBuffer as PrioritizedReplayBuffer
     from rfx.buffers.replay import ReplayBuffer as ReplayBuffer
 
 # public name -> the module it lives in
 _HOME = {
     "Column": "rfx.buffers.columns",
+    "MmapReplayBuffer": "rfx.buffers.mapped",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
     "ReplayBuffer": "rfx.buffers.replay",
 }

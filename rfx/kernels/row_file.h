@@ -19,12 +19,14 @@ static inline void rfx_ask(const unsigned char *p, size_t bytes) { (void)p; (voi
 static inline int64_t rfx_major_faults(void) { return 0; }
 static inline void rfx_nap(void) {}
 static inline void rfx_close(int fd) { (void)fd; }
+static inline void rfx_unlock(int fd) { (void)fd; }
 #define RFX_ORDER() ((void)0)
 static inline void rfx_publish(unsigned char *p, uint64_t value) { memcpy(p, &value, 8); }
 
 #else
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -62,7 +64,7 @@ static inline void rfx_advise_in_order(unsigned char *map, size_t bytes, int yes
 
 /* Starts to read these bytes from the disk and does not wait. */
 static inline void rfx_ask(const unsigned char *p, size_t bytes) {
-    uintptr_t page = 4096, first = (uintptr_t)p & ~(page - 1);
+    uintptr_t page = (uintptr_t)getpagesize(), first = (uintptr_t)p & ~(page - 1);
     madvise((void *)first, (size_t)((uintptr_t)p + bytes - first), MADV_WILLNEED);
 }
 
@@ -77,6 +79,9 @@ static inline int64_t rfx_major_faults(void) {
 }
 
 static inline void rfx_close(int fd) { close(fd); }
+
+/* At once, even if a child that is about to start another program has the handle, too. */
+static inline void rfx_unlock(int fd) { flock(fd, LOCK_UN); }
 
 static inline void rfx_nap(void) {
     struct timespec moment = {0, 200000};

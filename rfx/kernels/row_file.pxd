@@ -11,6 +11,7 @@ cdef extern from "row_file.h":
     void advise_in_order "rfx_advise_in_order"(unsigned char* map, size_t n_bytes, bint yes) noexcept nogil
     int64_t major_faults "rfx_major_faults"() noexcept nogil
     void close_handle "rfx_close"(int fd) noexcept nogil
+    void unlock_handle "rfx_unlock"(int fd) noexcept nogil
     void nap "rfx_nap"() noexcept nogil
 
 # The newest `count` rows of all that were ever pushed, which are numbered from 1. Row k of the file is in slot

@@ -35,6 +35,9 @@ from rfx.errors import (
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="files are locked and mapped as POSIX does it")
 
+MEMORY = (
+    "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+)  # for tests that open and close often: no disk to wait for
 STATE = 4096  # where the state lies in a small file; the rows begin one page later
 ROWS = 8192
 STRIDE = 64
@@ -101,12 +104,18 @@ def flip(path, at, bit=0):
         file.write(bytes([byte ^ 1 << bit]))
 
 
+@pytest.fixture
+def memory():
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
+
+
 class Model(RuleBasedStateMachine):
     """A list of slots, as anybody would write it, and a ReplayBuffer for the draws."""
 
     @initialize(capacity=st.integers(1, 9), hot=st.integers(1, 9))
     def make(self, capacity, hot):
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
         self.files = 0
         self.buffer = MmapReplayBuffer(min(hot, capacity), capacity, 3, 2, self.path())
         self.twin = ReplayBuffer(capacity, 3, 2)
@@ -189,7 +198,7 @@ class Model(RuleBasedStateMachine):
         assert whole(rows)
 
 
-Model.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Model.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestAgainstAPlainModel = Model.TestCase
 
 
@@ -242,8 +251,8 @@ def killed_child(path, seed):
     return struct.unpack("qq", said[len(said) // 16 * 16 - 16 :][:16])
 
 
-def test_whatever_was_committed_is_there_after_kill_9_at_any_moment(tmp_path):
-    path, capacity = tmp_path / "rows", 50
+def test_whatever_was_committed_is_there_after_kill_9_at_any_moment(memory):
+    path, capacity = memory / "rows", 50
     MmapReplayBuffer(7, capacity, 1500, 2, path, extra={"number": ((), np.int64)}).close()
     for seed in range(120):
         pushed, base = killed_child(path, seed)
@@ -266,11 +275,11 @@ def test_a_buffer_that_was_never_closed_is_found_again(tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, 5, 10, 11, 25])
-def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(tmp_path, n):
-    with filled(tmp_path / "rows", n) as buffer:
-        old = Path(crashed(buffer, tmp_path / "old")).read_bytes()
+def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(memory, n):
+    with filled(memory / "rows", n) as buffer:
+        old = Path(crashed(buffer, memory / "old")).read_bytes()
         buffer.push(*transition(n + 1))
-        new = Path(crashed(buffer, tmp_path / "new")).read_bytes()
+        new = Path(crashed(buffer, memory / "new")).read_bytes()
     at = slot(n + 1)
     for part in range(STRIDE):
         # the order in which a push writes: no number, the columns, checksum, number
@@ -278,7 +287,7 @@ def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(tmp_path, n):
         row[:8] = bytes(8)
         row[16 : 16 + min(part, 48)] = new[at + 16 : at + 16 + min(part, 48)]
         row[8 : 8 + max(part - 48, 0)] = new[at + 8 : at + 8 + max(part - 48, 0)]
-        torn = tmp_path / f"torn{part}"
+        torn = memory / f"torn{part}"
         torn.write_bytes(old[:at] + row + old[at + STRIDE :])
         with MmapReplayBuffer.open(torn) as buffer:
             assert rewards(buffer) == list(range(max(n - 9, 1), n + 1))
@@ -291,9 +300,9 @@ def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(tmp_path, n):
 
 @pytest.mark.parametrize("n", [0, 1, 7, 10, 11, 30])
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_a_torn_end_is_cut(tmp_path, n, lost):
-    with filled(tmp_path / "rows", n) as buffer:
-        path = crashed(buffer, tmp_path / "torn")
+def test_a_torn_end_is_cut(memory, n, lost):
+    with filled(memory / "rows", n) as buffer:
+        path = crashed(buffer, memory / "torn")
     for number in range(max(n - lost + 1, 1), n + 1):
         flip(path, slot(number) + 30)
     kept = max(n - lost, 0)
@@ -301,7 +310,7 @@ def test_a_torn_end_is_cut(tmp_path, n, lost):
         assert rewards(buffer) == list(range(max(n - 10, 1), kept + 1))
         for i in range(kept + 1, kept + 20):
             buffer.push(*transition(i))
-            again = MmapReplayBuffer.open(crashed(buffer, tmp_path / "again"))
+            again = MmapReplayBuffer.open(crashed(buffer, memory / "again"))
             assert rewards(again) == rewards(buffer)
             assert again.pushed == i
             again.close()
@@ -356,8 +365,8 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_one_wrong_bit_in_a_closed_file_is_noticed_and_the_file_is_left_as_it_is(tmp_path, place):
-    path = tmp_path / "rows"
+def test_one_wrong_bit_in_a_closed_file_is_noticed_and_the_file_is_left_as_it_is(memory, place):
+    path = memory / "rows"
     filled(path, 15).close()
     flip(path, PLACES[place])
     before = path.read_bytes()
@@ -366,11 +375,11 @@ def test_one_wrong_bit_in_a_closed_file_is_noticed_and_the_file_is_left_as_it_is
     assert path.read_bytes() == before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_row_that_is_given_out_is_always_whole(data):
     n, synced = data.draw(st.integers(0, 30)), data.draw(st.booleans())
-    with tempfile.TemporaryDirectory() as folder, filled(f"{folder}/rows", n) as buffer:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, filled(f"{folder}/rows", n) as buffer:
         if synced:
             buffer.sync()
         path = crashed(buffer, f"{folder}/torn")
@@ -448,6 +457,48 @@ def test_without_a_check_only_the_hot_rows_are_read(tmp_path):
     flip(path, slot(14) + 40)
     with pytest.raises(CodecError, match="newest"):
         MmapReplayBuffer.open(path, check=False)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 25), st.integers(0, 25), st.integers(0, 2**32 - 1))
+def test_after_a_loss_of_power_what_sync_promised_is_there_or_its_loss_is_said(before, after, seed):
+    """Any of the sectors written since the last sync may have come to the disk, the others are as they were."""
+    choice = random.Random(seed)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, filled(f"{folder}/rows", before) as buffer:
+        buffer.sync()
+        old = Path(crashed(buffer, f"{folder}/old")).read_bytes()
+        for i in range(before + 1, before + after + 1):
+            buffer.push(*transition(i))
+        new = Path(crashed(buffer, f"{folder}/new")).read_bytes()
+        mixed = b"".join(choice.choice((old, new))[at : at + 512] for at in range(0, len(old), 512))
+        path = Path(folder) / "mixed"
+        path.write_bytes(mixed)
+        try:
+            opened = MmapReplayBuffer.open(path)
+            assert opened.pushed >= before
+        except CodecError:
+            opened = MmapReplayBuffer.open(path, repair=True)
+        with opened:
+            last = opened.pushed
+            assert rewards(opened) == list(range(last - len(opened) + 1, last + 1))
+            opened.push(*transition(last + 1))
+            with MmapReplayBuffer.open(crashed(opened, f"{folder}/again")) as again:
+                assert rewards(again) == rewards(opened)
+
+
+def test_a_lost_state_is_damage_and_can_be_repaired(tmp_path):
+    with filled(tmp_path / "rows", 5) as buffer:
+        path = crashed(buffer, tmp_path / "torn")
+    content = bytearray(path.read_bytes())
+    for state in (bytes(4096), b"x" * 4096):
+        content[STATE:ROWS] = state
+        path.write_bytes(content)
+        with pytest.raises(CodecError, match="damaged"):
+            MmapReplayBuffer.open(path)
+        with MmapReplayBuffer.open(path, repair=True) as buffer:
+            again = MmapReplayBuffer.open(crashed(buffer, tmp_path / "again"))
+            assert rewards(buffer) == rewards(again) == [1, 2, 3, 4, 5]
+            again.close()
 
 
 # -- other files
@@ -731,6 +782,32 @@ def test_threads_push_sample_sync_and_close_at_once(tmp_path):
     assert len(refused) == 5
     with MmapReplayBuffer.open(buffer.path) as again:
         assert whole(again.gather(np.arange(100)))
+
+
+def test_a_sample_while_somebody_clears_is_whole_or_says_so(tmp_path):
+    buffer, stop, bad = filled(tmp_path / "rows", 20, capacity=20), threading.Event(), []
+
+    def sample():
+        while not stop.is_set():
+            try:
+                if not whole(buffer.sample(16, random.getrandbits(64))):
+                    bad.append("torn")
+            except InvalidStateError as error:
+                if "none" not in str(error) and "cleared" not in str(error):
+                    bad.append(error)
+
+    threads = [threading.Thread(target=sample) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for i in range(300):
+        buffer.clear()
+        for k in range(i % 30):
+            buffer.push(*transition(k))
+    stop.set()
+    for t in threads:
+        t.join()
+    buffer.close()
+    assert not bad
 
 
 # -- the file, read by others

@@ -122,14 +122,16 @@ cdef class MmapReplayBuffer(RowStore):
 
     def clear(self):
         """Forget all transitions, here and in the file."""
-        self.enter()
+        cdef Status status
         with nogil:
             lock_take(&self.lock)
-            self.base = self.file.newest
-            self.file.count = self.file.cursor = 0
-            self.put_state(False)
-            self.users -= 1
+            status = self.state()
+            if status == FINE:
+                self.base = self.file.newest
+                self.file.count = self.file.cursor = 0
+                self.put_state(False)
             lock_leave(&self.lock)
+        self.refuse(status)
 
     # -- out
 
@@ -194,30 +196,30 @@ cdef class MmapReplayBuffer(RowStore):
         cdef Status status
         cdef dict batch = self.layout.batch((n,), without(out, ()), targets, ())
         batch["indices"] = index
-        self.enter()
         with nogil:
-            status = self.collect(&at[0], n, targets) if n else FINE
-            self.depart()
+            status = self.arrive()
+            if status == FINE:
+                status = self.collect(&at[0], n, targets) if n else FINE
+                self.depart()
         self.refuse(status)
         return batch
 
     cdef Status collect(self, const int64_t* index, Py_ssize_t n, Target* targets) noexcept nogil:
-        # Once the disk had to be waited for, rows are asked for ahead of the lock, all at once, for a while.
+        # Once the disk had to be waited for, rows are asked for before the lock, all at once, for a while.
         cdef RowFile seen
-        cdef int64_t waits = 0
-        cdef bint done
-        if self.asking:
-            lock_take(&self.lock)
-            seen = self.file
-            lock_leave(&self.lock)
+        cdef int64_t waits
+        cdef bint done, ahead
+        lock_take(&self.lock)
+        seen = self.file
+        ahead = self.asking > 0
+        self.asking -= ahead
+        lock_leave(&self.lock)
+        if ahead:
             rows_ask(&seen, index, n)
-        else:
-            waits = major_faults()
+        waits = major_faults()
         lock_take(&self.lock)
         done = rows_gather(&self.file, index, n, self.layout.slots, targets, self.layout.n_slots)
-        if self.asking:
-            self.asking -= 1
-        elif (major_faults() - waits) * 16 > n:
+        if (major_faults() - waits) * 16 > n:
             self.asking = PATIENCE
         lock_leave(&self.lock)
         return FINE if done else GONE

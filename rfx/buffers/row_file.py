@@ -124,14 +124,17 @@ def claim(handle: int, path: str) -> None:
         raise InvalidStateError(f"{path} is open already, in this process or in another one") from error
 
 
-def reserve(handle: int, nbytes: int) -> None:
+def reserve(handle: int, nbytes: int, path: str) -> None:
     """Make the file as long as this and take the disk space for it; OSError where there is not enough."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(handle, 0, nbytes)
-        return
-    zeros = bytes(1 << 20)
-    for at in range(os.fstat(handle).st_size, nbytes, len(zeros)):
-        os.pwrite(handle, zeros[: nbytes - at], at)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle, 0, nbytes)
+            return
+        zeros = bytes(1 << 20)
+        for at in range(os.fstat(handle).st_size, nbytes, len(zeros)):
+            os.pwrite(handle, zeros[: nbytes - at], at)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot reserve {nbytes} bytes: {error.strerror}", path) from error
 
 
 def create(path: str, start: bytes, nbytes: int) -> int:
@@ -142,7 +145,7 @@ def create(path: str, start: bytes, nbytes: int) -> int:
     handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         claim(handle, path)
-        reserve(handle, nbytes)
+        reserve(handle, nbytes, path)
         os.pwrite(handle, start, 0)
         os.fsync(handle)
         os.link(draft, path)

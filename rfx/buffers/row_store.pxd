@@ -40,6 +40,7 @@ cdef class RowStore:
     cdef void release(self, bint unlock) noexcept
     cdef void abandon(self)
     cdef Status state(self) noexcept nogil
+    cdef Status arrive(self) noexcept nogil
     cdef int enter(self) except -1
     cdef void depart(self) noexcept nogil
     cdef int refuse(self, Status status) except -1

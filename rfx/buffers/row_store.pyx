@@ -69,10 +69,10 @@ cdef class RowStore:
         self.path = os.path.abspath(os.fsdecode(path))
         self.layout = Layout(obs_shape, act_shape, obs_dtype, act_dtype, extra, HEAD)
         self.file.stride = self.layout.stride
+        OPEN.add(self)
         made = self.find(mode)
         self.attach(bool(repair))
         self.recover(made, bool(check), bool(repair))
-        OPEN.add(self)
 
     def __dealloc__(self):
         self.release(True)
@@ -106,7 +106,7 @@ cdef class RowStore:
             if found > <int64_t>self.nbytes or not repair:
                 advice = ADVICE if found < <int64_t>self.nbytes else ""
                 raise CodecError(f"expected {self.path} to have {self.nbytes} bytes, it has {found}{advice}")
-            row_file.reserve(self.handle, self.nbytes)
+            row_file.reserve(self.handle, self.nbytes, self.path)
         self.map = map_file(self.handle, self.nbytes)
         if self.map == NULL:
             raise OSError(c_errno, f"cannot map: {os.strerror(c_errno)}", self.path)
@@ -175,6 +175,8 @@ cdef class RowStore:
                 rows_drop(&self.file, found.newest)
             advise_in_order(self.map, self.nbytes, False)
             self.put_state(False)
+            if self.generation == 1:
+                self.put_state(False)
         self.wait(self.rows_at)
         return 0
 
@@ -310,14 +312,19 @@ cdef class RowStore:
             return CLOSED
         return SHORT if file_size(self.handle) < <int64_t>self.nbytes else FINE
 
+    cdef Status arrive(self) noexcept nogil:
+        # If this gives FINE, the mapping stays until `depart`.
+        cdef Status status
+        lock_take(&self.lock)
+        status = self.state()
+        self.users += status == FINE
+        lock_leave(&self.lock)
+        return status
+
     cdef int enter(self) except -1:
-        # The mapping stays until `depart`.
         cdef Status status
         with nogil:
-            lock_take(&self.lock)
-            status = self.state()
-            self.users += status == FINE
-            lock_leave(&self.lock)
+            status = self.arrive()
         return self.refuse(status)
 
     cdef void depart(self) noexcept nogil:

@@ -17,6 +17,7 @@ from rfx.buffers import MmapReplayBuffer
 
 OBS, ACT = 48, 12
 FULL, HOT, BLOCK = 200_000, 10_000, 5000
+LARGE = 600_000
 
 
 class Ours:
@@ -36,7 +37,13 @@ class Numpy:
 
     def __init__(self, folder, capacity=FULL, mode="create"):
         self.path = folder / "numpy.rows"
-        fields = [("obs", "f4", OBS), ("actions", "f4", ACT), ("rewards", "f4"), ("terminated", "?"), ("truncated", "?")]
+        fields = [
+            ("obs", "f4", OBS),
+            ("actions", "f4", ACT),
+            ("rewards", "f4"),
+            ("terminated", "?"),
+            ("truncated", "?"),
+        ]
         dtype = np.dtype([*fields, ("next_obs", "f4", OBS)])
         self.rows = np.memmap(self.path, dtype, "w+" if mode == "create" else "r+", shape=capacity)
         self.capacity, self.cursor, self.count = capacity, 0, 0 if mode == "create" else capacity
@@ -92,9 +99,9 @@ def rows(n, seed=0):
     return obs, rng.normal(size=(n, ACT)).astype(np.float32), np.arange(n, dtype=np.float32), flags, flags, next_obs
 
 
-def fill(buffer):
+def fill(buffer, capacity=FULL):
     block = rows(BLOCK)
-    for _ in range(FULL // BLOCK + 1):
+    for _ in range(capacity // BLOCK + 1):
         buffer.push_batch(*block)
     return buffer
 
@@ -151,9 +158,9 @@ def test_push_and_sample(benchmark, make, tmp_path):
 
 
 @pytest.mark.parametrize("make", [Ours, Numpy], ids=["rfx", "numpy"])
-@pytest.mark.benchmark(group="mapped: 20 samples of 256 from the disk")
+@pytest.mark.benchmark(group="mapped: 20 samples of 256 of 600 000 from the disk")
 def test_sample_from_the_disk(benchmark, make, tmp_path):
-    fill(make(tmp_path)).close()
+    fill(make(tmp_path, LARGE), LARGE).close()
     made = []
 
     def forgotten():
@@ -164,12 +171,12 @@ def test_sample_from_the_disk(benchmark, make, tmp_path):
         os.fsync(handle)
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(handle)
-        made.append(make(tmp_path, mode="open"))
+        made.append(make(tmp_path, LARGE, mode="open"))
 
     def samples():
         for seed in range(20):
             batch = made[0].sample(256, seed)
         return batch
 
-    agrees(benchmark.pedantic(samples, setup=forgotten, iterations=1, rounds=6))
+    agrees(benchmark.pedantic(samples, setup=forgotten, iterations=1, rounds=5))
     made.pop().close()

@@ -105,7 +105,7 @@ def flip(path, at, bit=0):
 
 
 @pytest.fixture
-def memory():
+def tmp_path():
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         yield Path(folder)
 
@@ -251,8 +251,8 @@ def killed_child(path, seed):
     return struct.unpack("qq", said[len(said) // 16 * 16 - 16 :][:16])
 
 
-def test_whatever_was_committed_is_there_after_kill_9_at_any_moment(memory):
-    path, capacity = memory / "rows", 50
+def test_whatever_was_committed_is_there_after_kill_9_at_any_moment(tmp_path):
+    path, capacity = tmp_path / "rows", 50
     MmapReplayBuffer(7, capacity, 1500, 2, path, extra={"number": ((), np.int64)}).close()
     for seed in range(120):
         pushed, base = killed_child(path, seed)
@@ -267,7 +267,8 @@ def test_whatever_was_committed_is_there_after_kill_9_at_any_moment(memory):
             assert (rows["rewards"] == rows["number"]).all()
 
 
-def test_a_buffer_that_was_never_closed_is_found_again(tmp_path):
+def test_a_buffer_that_was_never_closed_is_found_again(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("disk")
     buffer = filled(tmp_path / "rows", 15)
     del buffer
     with MmapReplayBuffer.open(tmp_path / "rows") as buffer:
@@ -275,11 +276,11 @@ def test_a_buffer_that_was_never_closed_is_found_again(tmp_path):
 
 
 @pytest.mark.parametrize("n", [0, 5, 10, 11, 25])
-def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(memory, n):
-    with filled(memory / "rows", n) as buffer:
-        old = Path(crashed(buffer, memory / "old")).read_bytes()
+def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(tmp_path, n):
+    with filled(tmp_path / "rows", n) as buffer:
+        old = Path(crashed(buffer, tmp_path / "old")).read_bytes()
         buffer.push(*transition(n + 1))
-        new = Path(crashed(buffer, memory / "new")).read_bytes()
+        new = Path(crashed(buffer, tmp_path / "new")).read_bytes()
     at = slot(n + 1)
     for part in range(STRIDE):
         # the order in which a push writes: no number, the columns, checksum, number
@@ -287,7 +288,7 @@ def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(memory, n):
         row[:8] = bytes(8)
         row[16 : 16 + min(part, 48)] = new[at + 16 : at + 16 + min(part, 48)]
         row[8 : 8 + max(part - 48, 0)] = new[at + 8 : at + 8 + max(part - 48, 0)]
-        torn = memory / f"torn{part}"
+        torn = tmp_path / f"torn{part}"
         torn.write_bytes(old[:at] + row + old[at + STRIDE :])
         with MmapReplayBuffer.open(torn) as buffer:
             assert rewards(buffer) == list(range(max(n - 9, 1), n + 1))
@@ -300,9 +301,9 @@ def test_a_row_cut_off_anywhere_is_none_and_costs_no_other(memory, n):
 
 @pytest.mark.parametrize("n", [0, 1, 7, 10, 11, 30])
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_a_torn_end_is_cut(memory, n, lost):
-    with filled(memory / "rows", n) as buffer:
-        path = crashed(buffer, memory / "torn")
+def test_a_torn_end_is_cut(tmp_path, n, lost):
+    with filled(tmp_path / "rows", n) as buffer:
+        path = crashed(buffer, tmp_path / "torn")
     for number in range(max(n - lost + 1, 1), n + 1):
         flip(path, slot(number) + 30)
     kept = max(n - lost, 0)
@@ -310,7 +311,7 @@ def test_a_torn_end_is_cut(memory, n, lost):
         assert rewards(buffer) == list(range(max(n - 10, 1), kept + 1))
         for i in range(kept + 1, kept + 20):
             buffer.push(*transition(i))
-            again = MmapReplayBuffer.open(crashed(buffer, memory / "again"))
+            again = MmapReplayBuffer.open(crashed(buffer, tmp_path / "again"))
             assert rewards(again) == rewards(buffer)
             assert again.pushed == i
             again.close()
@@ -365,8 +366,8 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_one_wrong_bit_in_a_closed_file_is_noticed_and_the_file_is_left_as_it_is(memory, place):
-    path = memory / "rows"
+def test_one_wrong_bit_in_a_closed_file_is_noticed_and_the_file_is_left_as_it_is(tmp_path, place):
+    path = tmp_path / "rows"
     filled(path, 15).close()
     flip(path, PLACES[place])
     before = path.read_bytes()
@@ -674,6 +675,25 @@ def test_after_close_everything_else_is_an_error(tmp_path):
     assert os.path.exists(buffer.path)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks Linux what is open")
+def test_a_buffer_that_is_closed_refused_or_forgotten_holds_nothing(tmp_path):
+    path = tmp_path / "rows"
+    filled(path, 15).close()
+    opened = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        buffer = MmapReplayBuffer.open(path)
+        for bad in (lambda: MmapReplayBuffer.open(path), lambda: MmapReplayBuffer(1, 9, 3, 2, path, mode="open")):
+            with pytest.raises((InvalidStateError, ConfigError)):
+                bad()
+        assert str(path) in Path("/proc/self/maps").read_text()
+        buffer.close()
+        assert str(path) not in Path("/proc/self/maps").read_text()
+        buffer = MmapReplayBuffer.open(path)
+        del buffer
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    assert len(os.listdir("/proc/self/fd")) == opened
+
+
 def test_what_does_not_fit_is_refused_and_nothing_is_stored(tmp_path):
     with filled(tmp_path / "rows", 5) as buffer:
         good = transition(6)
@@ -727,8 +747,8 @@ def test_images_dicts_and_extra_columns_come_back_from_the_file(tmp_path):
     np.testing.assert_array_equal(batch["next_obs"]["speed"], speed[batch["actions"] + 1])
 
 
-def test_rows_read_from_a_cold_disk_are_the_same(tmp_path):
-    n = 3000
+def test_rows_read_from_a_cold_disk_are_the_same(tmp_path_factory):
+    n, tmp_path = 3000, tmp_path_factory.mktemp("disk")
     with MmapReplayBuffer(10, n, 3, 2, tmp_path / "rows") as buffer:
         buffer.push_batch(*block(0, n))
     handle = os.open(tmp_path / "rows", os.O_RDONLY)

@@ -157,26 +157,48 @@ def test_push_and_sample(benchmark, make, tmp_path):
     buffer.close()
 
 
-@pytest.mark.parametrize("make", [Ours, Numpy], ids=["rfx", "numpy"])
-@pytest.mark.benchmark(group="mapped: 20 samples of 256 of 600 000 from the disk")
-def test_sample_from_the_disk(benchmark, make, tmp_path):
-    fill(make(tmp_path, LARGE), LARGE).close()
-    made = []
+class Forgotten:
+    """A full buffer, opened anew each time, of whose file the system has nothing in memory."""
 
-    def forgotten():
-        while made:
-            made.pop().close()
-        [path] = tmp_path.iterdir()
+    def __init__(self, make, folder):
+        self.make, self.folder, self.buffer = make, folder, fill(make(folder, LARGE), LARGE)
+
+    def again(self):
+        self.buffer.close()
+        [path] = self.folder.iterdir()
         handle = os.open(path, os.O_RDONLY)
         os.fsync(handle)
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(handle)
-        made.append(make(tmp_path, LARGE, mode="open"))
+        self.buffer = self.make(self.folder, LARGE, mode="open")
+
+
+SURVIVORS = pytest.mark.parametrize("make", [Ours, Numpy], ids=["rfx", "numpy"])
+
+
+@SURVIVORS
+@pytest.mark.benchmark(group="mapped: 20 samples of 256 of 600 000 from the disk")
+def test_sample_from_the_disk(benchmark, make, tmp_path):
+    made = Forgotten(make, tmp_path)
 
     def samples():
         for seed in range(20):
-            batch = made[0].sample(256, seed)
+            batch = made.buffer.sample(256, seed)
         return batch
 
-    agrees(benchmark.pedantic(samples, setup=forgotten, iterations=1, rounds=5))
-    made.pop().close()
+    agrees(benchmark.pedantic(samples, setup=made.again, iterations=1, rounds=5))
+    made.buffer.close()
+
+
+@SURVIVORS
+@pytest.mark.benchmark(group="mapped: push of 50 000 rows over what is on the disk")
+def test_push_over_the_disk(benchmark, make, tmp_path):
+    made, block = Forgotten(make, tmp_path), [c[:500] for c in rows(BLOCK)]
+
+    def pushes():
+        for _ in range(100):
+            made.buffer.push_batch(*block)
+
+    benchmark.pedantic(pushes, setup=made.again, iterations=1, rounds=5)
+    agrees(made.buffer.sample(64, 1))
+    made.buffer.close()

@@ -216,8 +216,11 @@ def child(path, report, seed):
         if choice < 0.05:
             buffer.clear()
             base = buffer.pushed
-        elif choice < 0.1:
+        elif choice < 0.08:
             buffer.flush()
+        elif choice < 0.12:
+            buffer.close()
+            buffer = MmapReplayBuffer.open(path, rng.randrange(1, 9), check=rng.random() < 0.5)
         elif choice < 0.4:
             n = rng.randrange(40)
             number = np.arange(i, i + n)
@@ -622,11 +625,12 @@ def test_no_space_is_an_error_at_once_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with pytest.raises(OSError, match="No space"):
-        MmapReplayBuffer(4, 10, 3, 2, tmp_path / "rows")
-    assert not os.listdir(tmp_path)
-    monkeypatch.undo()
+    for function in ("posix_fallocate", "fsync", "pwrite", "link"):
+        monkeypatch.setattr(os, function, full)
+        with pytest.raises(OSError, match="No space"):
+            MmapReplayBuffer(4, 10, 3, 2, tmp_path / "rows")
+        assert not os.listdir(tmp_path)
+        monkeypatch.undo()
     with MmapReplayBuffer(4, 1000, 3, 2, tmp_path / "rows") as buffer:
         assert os.stat(buffer.path).st_blocks * 512 >= 1001 * STRIDE
 

@@ -7,10 +7,10 @@ half a file under the name, and none is ever replaced.
 import errno
 import json
 import os
+import secrets
 import stat
 import struct
 import sys
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,24 +142,34 @@ def create(path: str, start: bytes, nbytes: int) -> int:
     target = Path(path)
     if target.exists() or target.is_symlink():
         raise FileExistsError(errno.EEXIST, "there is a file already; mode='open' goes on with it", path)
-    handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    draft = str(target.parent / f".{target.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         claim(handle, path)
         reserve(handle, nbytes, path)
         os.pwrite(handle, start, 0)
         os.fsync(handle)
         os.link(draft, path)
-        folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            settle_name(target)
+        except BaseException:
+            os.unlink(path)
+            raise
     except BaseException:
         os.close(handle)
         raise
     finally:
         os.unlink(draft)
     return handle
+
+
+def settle_name(target: Path) -> None:
+    """Wait until the file's name is on the disk."""
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def reopen(path: str) -> int:

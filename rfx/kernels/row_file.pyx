@@ -18,6 +18,7 @@ cdef enum:
     LINE = 64
     MOST_LINES = 16
     PAGE = 4096
+    WINDOW = 1 << 20
     WORDS = 8        # of a line
     HEAD = 16        # bytes of number and checksum
 
@@ -64,6 +65,17 @@ cdef void row_seal(unsigned char* row, Py_ssize_t stride, uint64_t serial) noexc
     publish(row, serial)
 
 
+cdef inline void ask_ahead(const RowFile* file) noexcept nogil:
+    # Rows are written in order, but the mapping is advised for rows at random: what comes next is read from the disk before
+    # it is written over, one window at a time.
+    cdef Py_ssize_t window = WINDOW if file.stride < WINDOW else file.stride
+    cdef Py_ssize_t end = (file.capacity + 1) * file.stride, at = file.at * file.stride
+    if at & (WINDOW - 1) < file.stride:
+        at = (at & ~<Py_ssize_t>(WINDOW - 1)) + window
+        at = 0 if at >= end else at
+        ask(file.rows + at, window if window < end - at else end - at)
+
+
 cdef void rows_push(
         RowFile* file, const unsigned char** columns, Py_ssize_t n, const Slot* slots, Py_ssize_t n_slots) noexcept nogil:
     # Each row is whole in the file before the next begins.
@@ -71,6 +83,7 @@ cdef void rows_push(
     cdef unsigned char* row
     for i in range(n):
         row = file.rows + file.at * file.stride
+        ask_ahead(file)
         row_open(row)
         for k in range(n_slots):
             copy(row + slots[k].offset, columns[k] + i * slots[k].size, slots[k].size)

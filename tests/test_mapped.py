@@ -722,6 +722,8 @@ def test_what_does_not_fit_is_refused_and_nothing_is_stored(tmp_path):
         ((1, 10, -3, 2), {}, InvalidValueError),
         ((1, 10, 3, 2), {"mode": "w"}, ConfigError),
         ((1, 2**48, 2**20, 2), {}, ConfigError),
+        ((2**47, 2**48, 3, 2), {}, MemoryError),
+        ((2**48, 2**48, 2**20, 2), {}, MemoryError),
     ],
 )
 def test_an_impossible_buffer_is_refused_and_makes_no_file(tmp_path, arguments, options, error):

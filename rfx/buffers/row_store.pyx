@@ -69,6 +69,10 @@ cdef class RowStore:
         self.path = os.path.abspath(os.fsdecode(path))
         self.layout = Layout(obs_shape, act_shape, obs_dtype, act_dtype, extra, HEAD)
         self.file.stride = self.layout.stride
+        if self.file.hot_capacity <= (2**62) // self.file.stride:
+            self.file.hot = rows_alloc(<size_t>self.file.hot_capacity * self.file.stride)
+        if self.file.hot == NULL:
+            raise MemoryError(f"{self.file.hot_capacity} rows of {self.file.stride} bytes do not fit")
         OPEN.add(self)
         made = self.find(mode)
         self.attach(bool(repair))
@@ -111,9 +115,6 @@ cdef class RowStore:
         if self.map == NULL:
             raise OSError(c_errno, f"cannot map: {os.strerror(c_errno)}", self.path)
         self.file.rows = self.map + self.rows_at
-        self.file.hot = rows_alloc(<size_t>self.file.hot_capacity * self.file.stride)
-        if self.file.hot == NULL:
-            raise MemoryError(f"{self.file.hot_capacity} rows of {self.file.stride} bytes do not fit")
         return 0
 
     cdef unsigned char* record(self, uint64_t generation) noexcept nogil:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rfx.buffers.episodes import EpisodeTracker as EpisodeTracker
     from rfx.buffers.frames import FrameStackReplayBuffer as FrameStackReplayBuffer
     from rfx.buffers.her import HERBuffer as HERBuffer
+    from rfx.buffers.mapped import MmapReplayBuffer as MmapReplayBuffer
     from rfx.buffers.mixed import MixedSampler as MixedSampler
     from rfx.buffers.mixed import sample_mixed as sample_mixed
     from rfx.buffers.offline import OfflineDataset as OfflineDataset
@@ -26,6 +27,7 @@ _HOME = {
     "OfflineDataset": "rfx.buffers.offline",
     "MixedSampler": "rfx.buffers.mixed",
     "sample_mixed": "rfx.buffers.mixed",
+    "MmapReplayBuffer": "rfx.buffers.mapped",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
     "ExperienceTable": "rfx.buffers.table",
     "ReplayBuffer": "rfx.buffers.replay",

@@ -1,0 +1,69 @@
+"""Random rollouts, and the definitions that estimators are held against: one environment, one step after the other."""
+
+import math
+
+import numpy as np
+
+F32 = 2e-4  # sums of a few dozen float32 terms of size 10
+EXACT = 1e-12
+
+
+class Rollout:
+    """Arrays (T, N) with ends of both kinds, among them both at once, in a row and at the last step."""
+
+    def __init__(self, rng, steps=None, n=None, dtype=np.float64):
+        steps = int(rng.integers(0, 40)) if steps is None else steps
+        n = int(rng.integers(0, 6)) if n is None else n
+        shape = (steps, n)
+        often = rng.choice([0.0, 0.02, 0.2, 0.7], size=2)
+        self.rewards, self.values, self.final = (rng.normal(size=shape).astype(dtype) for _ in range(3))
+        self.q_values, self.log_rhos = (rng.normal(size=shape).astype(dtype) for _ in range(2))
+        self.terminated, self.truncated = (rng.random(shape) < p for p in often)
+        self.last = rng.normal(size=n).astype(dtype)
+        self.gamma, self.lam = (float(rng.choice([0.0, 1.0, rng.random(), 0.99])) for _ in range(2))
+        self.steps, self.n, self.dtype = steps, n, dtype
+
+    def common(self):
+        return self.terminated, self.truncated, self.final, self.last
+
+    def env(self, i):
+        """One environment as lists of floats: rewards, values, V(s') of each step, whether the episode ended there."""
+        ahead = [*self.values[1:, i], self.last[i]]
+        for t in range(self.steps):
+            if self.terminated[t, i]:
+                ahead[t] = 0.0
+            elif self.truncated[t, i]:
+                ahead[t] = self.final[t, i]
+        ended = self.terminated[:, i] | self.truncated[:, i]
+        lists = (self.rewards[:, i], self.values[:, i], ahead[: self.steps])
+        return [[float(x) for x in column] for column in lists] + [ended.tolist()]
+
+    def by_env(self, definition):
+        """A result (T, N) from a definition for one environment."""
+        columns = [definition(*self.env(i), i) for i in range(self.n)]
+        return np.array(columns, np.float64).reshape(self.n, self.steps).T
+
+
+def many(count, seed=0, **options):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        yield Rollout(rng, **options)
+
+
+def gae_definition(case):
+    """A_t = sum_l (gamma lambda)^l delta_{t+l} to the end of the episode (Schulman et al. 2016, eq. 16), by exact sums."""
+
+    def one(rewards, values, ahead, ended, _):
+        delta = [r + case.gamma * b - v for r, v, b in zip(rewards, values, ahead, strict=True)]
+        result = []
+        for t in range(len(delta)):
+            terms, weight = [], 1.0
+            for k in range(t, len(delta)):
+                terms.append(weight * delta[k])
+                weight *= case.gamma * case.lam
+                if ended[k]:
+                    break
+            result.append(math.fsum(terms))
+        return result
+
+    return case.by_env(one)

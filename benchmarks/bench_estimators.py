@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfx.estimators import compute_gae, gae
+from rfx.estimators import compute_gae, gae, vtrace
 
 GAMMA, LAM = 0.99, 0.95
 
@@ -95,4 +95,46 @@ def test_many_environments(benchmark, who, steps, n):
 
     got = [x.reshape(n, steps).T if "env-major" in who else x for x in run()]
     agree(got, numpy_gae(rewards, values, numbers, last), 2e-5)
+    benchmark(run)
+
+
+def numpy_vtrace(log_rhos, rewards, values, dones, last_values):
+    """Vectorised over environments, in float64."""
+    ratio, vs, advantages = np.exp(log_rhos.astype(np.float64)), np.zeros(values.shape), np.zeros(values.shape)
+    clipped, going = np.minimum(ratio, 1.0), 1.0 - dones
+    ahead = target = last_values.astype(np.float64)
+    for t in range(len(rewards) - 1, -1, -1):
+        discount = GAMMA * going[t]
+        delta = clipped[t] * (rewards[t] + discount * ahead - values[t])
+        vs[t] = values[t] + delta + discount * clipped[t] * (target - ahead)
+        advantages[t] = clipped[t] * (rewards[t] + discount * target - values[t])
+        ahead, target = values[t], vs[t]
+    return vs, advantages
+
+
+@pytest.mark.parametrize("who", ["rfx", "rfx env-major", "rlox env-major", "numpy"])
+@pytest.mark.benchmark(group="row 4: V-trace, (128, 256), float32")
+def test_vtrace(benchmark, who):
+    steps, n = 128, 256
+    rewards, values, dones, last = rollout(steps, n, np.float32)
+    last = last.astype(np.float32)
+    log_rhos = np.random.default_rng(1).normal(size=(steps, n)).astype(np.float32) * np.float32(0.3)
+    none, numbers = np.zeros_like(dones), dones.astype(np.float32)
+    turned = [np.ascontiguousarray(x.T) for x in (log_rhos, rewards, values, numbers)]
+    dones_n, none_n = np.ascontiguousarray(dones.T), np.ascontiguousarray(none.T)
+    if who == "rfx":
+        run = lambda: vtrace(log_rhos, rewards, values, dones, none, None, last, GAMMA)  # noqa: E731
+    elif who == "rfx env-major":
+        run = lambda: vtrace(*turned[:3], dones_n, none_n, None, last, GAMMA, time_axis=1)  # noqa: E731
+    elif who == "numpy":
+        run = lambda: numpy_vtrace(log_rhos, rewards, values, numbers, last)  # noqa: E731
+    else:
+        compute, lasts = rlox_core().compute_vtrace, last.tolist()
+
+        def run():
+            rows = [compute(*columns, b, GAMMA) for *columns, b in zip(*turned, lasts, strict=True)]
+            return np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+
+    got = [x.T if "env-major" in who else x for x in run()]
+    agree(got, numpy_vtrace(log_rhos, rewards, values, numbers, last), 1e-4)
     benchmark(run)

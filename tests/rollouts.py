@@ -67,3 +67,30 @@ def gae_definition(case):
         return result
 
     return case.by_env(one)
+
+
+def vtrace_definition(case, rho_bar, c_bar, pg_bar):
+    """vs_t = V_t + sum_k gamma^(k-t) (prod_{t<=i<k} c_i) rho_k delta_k (Espeholt et al. 2018, eq. 1), and the advantages."""
+
+    def one(rewards, values, ahead, ended, i):
+        ratio = [math.exp(x) for x in case.log_rhos[:, i].tolist()]
+        delta = [r + case.gamma * b - v for r, v, b in zip(rewards, values, ahead, strict=True)]
+        vs, advantages = [], []
+        for t in range(len(delta)):
+            terms, weight = [values[t]], 1.0
+            for k in range(t, len(delta)):
+                terms.append(weight * min(rho_bar, ratio[k]) * delta[k])
+                weight *= case.gamma * case.lam * min(c_bar, ratio[k])
+                if ended[k]:
+                    break
+            vs.append(math.fsum(terms))
+        for t in range(len(delta)):
+            q = ahead[t]
+            if not ended[t] and t + 1 < len(delta):
+                q = case.lam * vs[t + 1] + (1.0 - case.lam) * ahead[t]
+            advantages.append(min(pg_bar, ratio[t]) * (rewards[t] + case.gamma * q - values[t]))
+        return list(zip(vs, advantages, strict=True))
+
+    columns = [one(*case.env(i), i) for i in range(case.n)]
+    both = np.array(columns, np.float64).reshape(case.n, case.steps, 2)
+    return both[:, :, 0].T, both[:, :, 1].T

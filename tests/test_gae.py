@@ -1,12 +1,10 @@
 """rfx.estimators: gae and compute_gae against the definition, at every kind of end."""
 
-import importlib.machinery
-import importlib.util
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rlox_core import rlox_core
 from rollouts import EXACT, F32, Rollout, gae_definition, many
 
 from rfx.errors import DTypeError, InvalidValueError, ShapeError
@@ -416,13 +414,7 @@ def test_threads_share_inputs():
 
 
 def test_agrees_with_rlox_where_it_is_right():
-    spec = importlib.util.find_spec("rlox")
-    if spec is None:
-        pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-    [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
-    loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-    rlox = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-    loader.exec_module(rlox)
+    rlox = rlox_core()
     rng = np.random.default_rng(12)
     for _ in range(200):
         steps, n = rng.integers(1, 60, size=2)

@@ -7,12 +7,16 @@ if TYPE_CHECKING:
     from rfx.estimators.advantages import compute_gae as compute_gae
     from rfx.estimators.advantages import gae as gae
     from rfx.estimators.autoreset import next_step_rows as next_step_rows
+    from rfx.estimators.off_policy import compute_vtrace as compute_vtrace
+    from rfx.estimators.off_policy import vtrace as vtrace
 
 # public name -> the module it lives in
 _HOME = {
     "compute_gae": "rfx.estimators.advantages",
+    "compute_vtrace": "rfx.estimators.off_policy",
     "gae": "rfx.estimators.advantages",
     "next_step_rows": "rfx.estimators.autoreset",
+    "vtrace": "rfx.estimators.off_policy",
 }
 
 __all__ = [*_HOME]

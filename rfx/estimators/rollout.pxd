@@ -10,5 +10,6 @@ cdef cnp.ndarray mask_like(object value, str name, cnp.ndarray model)
 cdef cnp.ndarray last_row(object value, str name, cnp.ndarray model, bint env_major)
 cdef bint is_env_major(object time_axis, cnp.ndarray model) except -1
 cdef double fraction(object value, str name) except -1.0
+cdef double clip_of(object value, str name) except -1.0
 cdef cnp.ndarray empty_like(cnp.ndarray model)
 cdef tuple pair_out(object out, cnp.ndarray model, tuple inputs)

@@ -1,6 +1,7 @@
 """What the faces over rollouts share: how arrays, masks and numbers come in. C level only: see rollout.pxd."""
 
 cimport numpy as cnp
+from libc.math cimport INFINITY
 
 import numpy as np
 
@@ -106,6 +107,13 @@ cdef double fraction(object value, str name) except -1.0:
     if type(value) is float and 0.0 <= <double>value <= 1.0:
         return value
     return arrays.number(value, name, minimum=0.0, maximum=1.0)
+
+
+cdef double clip_of(object value, str name) except -1.0:
+    """Return an upper bound of ratios: not negative, or inf."""
+    if isinstance(value, float) and value == INFINITY:
+        return INFINITY
+    return arrays.number(value, name, minimum=0.0)
 
 
 cdef cnp.ndarray empty_like(cnp.ndarray model):

@@ -94,3 +94,84 @@ def vtrace_definition(case, rho_bar, c_bar, pg_bar):
     columns = [one(*case.env(i), i) for i in range(case.n)]
     both = np.array(columns, np.float64).reshape(case.n, case.steps, 2)
     return both[:, :, 0].T, both[:, :, 1].T
+
+
+def discounted_definition(case):
+    """sum_k gamma^k r_{t+k} to the end, and what the state there is worth."""
+    return n_step_definition(case, max(case.steps, 1))
+
+
+def n_step_definition(case, n):
+    def one(rewards, _, ahead, ended, __):
+        result = []
+        for t in range(len(rewards)):
+            terms = []
+            for k in range(t, min(t + n, len(rewards))):
+                terms.append(case.gamma ** (k - t) * rewards[k])
+                if ended[k]:
+                    break
+            terms.append(case.gamma ** (k - t + 1) * ahead[k])
+            result.append(math.fsum(terms))
+        return result
+
+    return case.by_env(one)
+
+
+def td_lambda_definition(case):
+    """(1 - lambda) sum_n lambda^(n-1) G^(n), the last return there is with all of the weight that is left."""
+
+    def one(rewards, _, ahead, ended, __):
+        result = []
+        for t in range(len(rewards)):
+            terms, reward, weight = [], 0.0, 1.0
+            for k in range(t, len(rewards)):
+                reward += case.gamma ** (k - t) * rewards[k]
+                over = ended[k] or k == len(rewards) - 1
+                part = reward + case.gamma ** (k - t + 1) * ahead[k]
+                terms.append((weight if over else weight * (1.0 - case.lam)) * part)
+                weight *= case.lam
+                if over:
+                    break
+            result.append(math.fsum(terms))
+        return result
+
+    return case.by_env(one)
+
+
+def retrace_definition(case, c_bar):
+    """Q_t + sum_k gamma^(k-t) (prod_{t<i<=k} c_i) (r_k + gamma V'_k - Q_k) (Munos et al. 2016, eq. 3)."""
+
+    def one(rewards, _, ahead, ended, i):
+        q, logs = case.q_values[:, i].tolist(), case.log_rhos[:, i].tolist()
+        result = []
+        for t in range(len(rewards)):
+            terms, weight = [q[t]], 1.0
+            for k in range(t, len(rewards)):
+                if k > t:
+                    weight *= case.gamma * case.lam * min(c_bar, math.exp(logs[k]))
+                terms.append(weight * (rewards[k] + case.gamma * ahead[k] - q[k]))
+                if ended[k]:
+                    break
+            result.append(math.fsum(terms))
+        return result
+
+    return case.by_env(one)
+
+
+def upgo_definition(case):
+    """Forward from each step: go on while the step after it is no worse than its value, then take the value."""
+
+    def one(rewards, values, ahead, ended, _):
+        result = []
+        for t in range(len(rewards)):
+            total, weight, k = 0.0, 1.0, t
+            while True:
+                total, weight = total + weight * rewards[k], weight * case.gamma
+                on = not ended[k] and k + 1 < len(rewards)
+                if not on or rewards[k + 1] + case.gamma * ahead[k + 1] < values[k + 1]:
+                    break
+                k += 1
+            result.append(total + weight * ahead[k])
+        return result
+
+    return case.by_env(one)

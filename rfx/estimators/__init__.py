@@ -9,13 +9,23 @@ if TYPE_CHECKING:
     from rfx.estimators.autoreset import next_step_rows as next_step_rows
     from rfx.estimators.off_policy import compute_vtrace as compute_vtrace
     from rfx.estimators.off_policy import vtrace as vtrace
+    from rfx.estimators.returns import discounted_returns as discounted_returns
+    from rfx.estimators.returns import n_step_returns as n_step_returns
+    from rfx.estimators.returns import retrace as retrace
+    from rfx.estimators.returns import td_lambda as td_lambda
+    from rfx.estimators.returns import upgo as upgo
 
 # public name -> the module it lives in
 _HOME = {
     "compute_gae": "rfx.estimators.advantages",
     "compute_vtrace": "rfx.estimators.off_policy",
+    "discounted_returns": "rfx.estimators.returns",
     "gae": "rfx.estimators.advantages",
+    "n_step_returns": "rfx.estimators.returns",
     "next_step_rows": "rfx.estimators.autoreset",
+    "retrace": "rfx.estimators.returns",
+    "td_lambda": "rfx.estimators.returns",
+    "upgo": "rfx.estimators.returns",
     "vtrace": "rfx.estimators.off_policy",
 }
 

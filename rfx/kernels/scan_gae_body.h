@@ -32,7 +32,7 @@ RFX_INLINE RFX_REAL RFX_NAME(rfx_gae_steps)(const RFX_REAL *r, const RFX_REAL *v
 RFX_INLINE RFX_REAL RFX_NAME(rfx_gae_four)(const RFX_REAL *r, const RFX_REAL *v, RFX_REAL carry, RFX_REAL gamma,
                                            const RFX_REAL *power, RFX_REAL *adv, RFX_REAL *ret)
 {
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(RFX_SCALAR)
     typedef RFX_REAL four __attribute__((vector_size(4 * sizeof(RFX_REAL))));
     typedef RFX_INDEX pick __attribute__((vector_size(4 * sizeof(RFX_REAL))));
     four rewards, values, ahead, d, e, p, none = {0};

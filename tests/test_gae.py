@@ -306,6 +306,7 @@ def arguments(steps=4, n=2):
         ("terminated", np.zeros((4, 1), bool), ShapeError),
         ("terminated", np.full((4, 2), 0.5), InvalidValueError),
         ("terminated", np.full((4, 2), np.nan, np.float32), InvalidValueError),
+        ("terminated", [[True], [True, False]], ShapeError),
         ("truncated", np.full((4, 2), 2), InvalidValueError),
         ("truncated", np.full((4, 2), "x"), DTypeError),
         ("final_values", np.zeros(4), ShapeError),

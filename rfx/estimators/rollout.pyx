@@ -53,24 +53,27 @@ cdef cnp.ndarray mask_like(object value, str name, cnp.ndarray model):
     """Return ``value`` as a bool array of the shape of ``model``: bool, or numbers that are 0 or 1."""
     cdef cnp.ndarray array, flags
     cdef bint good = True
-    if (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == cnp.NPY_BOOL and same_shape(value, model)
-            and cnp.PyArray_ISCARRAY_RO(value)):
-        return value
-    array = np.ascontiguousarray(value)
-    if np.shape(array) != np.shape(model) and np.shape(value) != np.shape(model):
-        raise ShapeError(f"expected {name} of shape {np.shape(model)}, got {np.shape(value)}")
+    if cnp.PyArray_CheckExact(value) and same_shape(value, model) and cnp.PyArray_ISCARRAY_RO(value):
+        array = value
+        if cnp.PyArray_TYPE(array) == cnp.NPY_BOOL:
+            return array
+    else:
+        try:
+            array = np.asarray(value, order="C")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ShapeError(f"expected {name} to be a rectangular array of flags: {error}") from error
+        if np.shape(array) != np.shape(model):
+            raise ShapeError(f"expected {name} of shape {np.shape(model)}, got {np.shape(array)}")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"expected {name} to be bool, or numbers that are 0 or 1, got dtype {array.dtype}")
+    flags = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(model), cnp.PyArray_DIMS(model), cnp.NPY_BOOL, 0)
+    cdef unsigned char* to = <unsigned char*>cnp.PyArray_DATA(flags)
     if cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT and cnp.PyArray_ISCARRAY_RO(array):
-        flags = np.empty(np.shape(array), np.bool_)
-        good = flags_of[float](<const float*>cnp.PyArray_DATA(array), <unsigned char*>cnp.PyArray_DATA(flags),
-                               cnp.PyArray_SIZE(array))
+        good = flags_of[float](<const float*>cnp.PyArray_DATA(array), to, cnp.PyArray_SIZE(array))
     elif cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(array):
-        flags = np.empty(np.shape(array), np.bool_)
-        good = flags_of[double](<const double*>cnp.PyArray_DATA(array), <unsigned char*>cnp.PyArray_DATA(flags),
-                                cnp.PyArray_SIZE(array))
+        good = flags_of[double](<const double*>cnp.PyArray_DATA(array), to, cnp.PyArray_SIZE(array))
     else:
-        flags = np.not_equal(array, 0)
+        np.not_equal(array, 0, out=flags)
         good = bool((flags == array).all())
     if not good:
         raise InvalidValueError(f"expected {name} to be bool, or numbers that are 0 or 1, got others")

@@ -19,6 +19,8 @@ cdef extern from "scan_gae.h" nogil:
     void rfx_gae_rows_d(
         const double* r, const double* v, const unsigned char* terminated, const unsigned char* truncated, const double* final,
         const double* last_values, double gamma, double lam, double* adv, double* ret, Py_ssize_t steps, Py_ssize_t n) noexcept
+    int rfx_flags_f(const float* x, unsigned char* out, Py_ssize_t n) noexcept
+    int rfx_flags_d(const double* x, unsigned char* out, Py_ssize_t n) noexcept
 
 
 cdef void gae_one(
@@ -45,12 +47,10 @@ cdef void gae_rows(
 
 cdef bint flags_of(const real* x, unsigned char* out, Py_ssize_t n) noexcept nogil:
     # numbers to flags; whether all were 0 or 1
-    cdef Py_ssize_t i
-    cdef int good = 1
-    for i in range(n):
-        good &= (x[i] == 0) | (x[i] == 1)
-        out[i] = x[i] != 0
-    return good
+    if real is float:
+        return rfx_flags_f(x, out, n)
+    else:
+        return rfx_flags_d(x, out, n)
 
 
 cdef bint any_flag(const unsigned char* flags, Py_ssize_t n) noexcept nogil:

@@ -14,16 +14,47 @@
 
 #include "rotation_rows.h" /* RFX_CLONES, RFX_INLINE */
 
+/* The place of the first byte of a word in memory that is not 0. */
+RFX_INLINE Py_ssize_t rfx_first_byte(unsigned long long word)
+{
+#if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_ctzll(word) >> 3;
+#else
+    unsigned char bytes[8];
+    Py_ssize_t k = 0;
+    memcpy(bytes, &word, 8);
+    while (!bytes[k])
+        k++;
+    return k;
+#endif
+}
+
+RFX_INLINE unsigned long long rfx_eight_flags(const unsigned char *terminated, const unsigned char *truncated, Py_ssize_t i)
+{
+    unsigned long long ends, cuts = 0;
+    memcpy(&ends, terminated + i, 8);
+    if (truncated)
+        memcpy(&cuts, truncated + i, 8);
+    return ends | cuts;
+}
+
 /* The first step of i..n-1 at which an episode ends, or n. truncated may be NULL. */
 RFX_INLINE Py_ssize_t rfx_next_end(const unsigned char *terminated, const unsigned char *truncated, Py_ssize_t i, Py_ssize_t n)
 {
-    unsigned long long a[4], b[4] = {0};
+    unsigned long long a, b, c, d;
     for (; i + 32 <= n; i += 32) {
-        memcpy(a, terminated + i, 32);
-        if (truncated)
-            memcpy(b, truncated + i, 32);
-        if ((a[0] | a[1]) | (a[2] | a[3]) | ((b[0] | b[1]) | (b[2] | b[3])))
-            break;
+        a = rfx_eight_flags(terminated, truncated, i);
+        b = rfx_eight_flags(terminated, truncated, i + 8);
+        c = rfx_eight_flags(terminated, truncated, i + 16);
+        d = rfx_eight_flags(terminated, truncated, i + 24);
+        if ((a | b) | (c | d))
+            return a ? i + rfx_first_byte(a)
+                   : b ? i + 8 + rfx_first_byte(b) : c ? i + 16 + rfx_first_byte(c) : i + 24 + rfx_first_byte(d);
+    }
+    for (; i + 8 <= n; i += 8) {
+        a = rfx_eight_flags(terminated, truncated, i);
+        if (a)
+            return i + rfx_first_byte(a);
     }
     while (i < n && !terminated[i] && !(truncated && truncated[i]))
         i++;

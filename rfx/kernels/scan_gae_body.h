@@ -135,3 +135,14 @@ RFX_CLONES static void RFX_NAME(rfx_gae_rows)(const RFX_REAL *r, const RFX_REAL 
                                adv + o, ret + o, n);
     }
 }
+
+/* Numbers to flags; whether all were 0 or 1. */
+RFX_CLONES static int RFX_NAME(rfx_flags)(const RFX_REAL *restrict x, unsigned char *restrict out, Py_ssize_t n)
+{
+    RFX_INDEX bad = 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        bad |= (x[i] != 0) & (x[i] != 1);
+    for (Py_ssize_t i = 0; i < n; i++)
+        out[i] = x[i] != 0;
+    return !bad;
+}

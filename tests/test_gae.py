@@ -237,26 +237,53 @@ def test_next_step_autoreset(start):
         np.testing.assert_allclose(got[real], truth(found)[sum(real_rows[:start]) :], rtol=0, atol=EXACT)
 
 
-def test_next_step_rows_in_gymnasium_itself():
+def gymnasium_corridors(mode, n):
     gymnasium = pytest.importorskip("gymnasium")
-    envs = gymnasium.vector.SyncVectorEnv(
-        [lambda: gymnasium.wrappers.TimeLimit(gymnasium.make("CartPole-v1").unwrapped, 12)] * 3,
-        autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP,
-    )
-    obs, _ = envs.reset(seed=3)
-    envs.action_space.seed(3)
+
+    class Env(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-20, 20, (1,), np.float64)
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def __init__(self, seed):
+            self.walk = Corridor(seed)
+
+        def reset(self, *, seed=None, options=None):
+            return np.array([self.walk.reset()], np.float64), {}
+
+        def step(self, action):
+            place, reward, terminated, truncated = self.walk.step()
+            return np.array([place], np.float64), reward, terminated, truncated, {}
+
+    modes = gymnasium.vector.AutoresetMode
+    return gymnasium.vector.SyncVectorEnv([lambda i=i: Env(i) for i in range(n)], autoreset_mode=modes[mode])
+
+
+@pytest.mark.parametrize("mode", ["SAME_STEP", "NEXT_STEP", "DISABLED"])
+def test_gymnasium_rollouts_in_each_autoreset_mode(mode):
+    n, steps = 4, 60
+    envs = gymnasium_corridors(mode, n)
+    obs, _ = envs.reset()
     columns = []
-    for _ in range(60):
-        after, rewards, terminated, truncated, _ = envs.step(envs.action_space.sample())
-        columns.append((value(obs[:, 0]), rewards, terminated, truncated, value(after[:, 0])))
-        obs = after
-    values, rewards, terminated, truncated, after = (np.array(c) for c in zip(*columns, strict=True))
+    for _ in range(steps):
+        after, rewards, terminated, truncated, infos = envs.step(np.zeros(n, int))
+        ended, final = terminated | truncated, after[:, 0].copy()
+        if mode == "SAME_STEP" and ended.any():
+            final[ended] = np.stack(infos["final_obs"][ended])[:, 0]
+        columns.append((value(obs[:, 0]), rewards, terminated, truncated, value(final)))
+        if mode == "DISABLED" and ended.any():
+            after, _ = envs.reset(options={"reset_mask": ended})
+        obs = after.copy()
+    values, rewards, terminated, truncated, final = (np.array(c) for c in zip(*columns, strict=True))
+    real, last = np.ones((steps, n), bool), value(obs[:, 0])
+    if mode == "NEXT_STEP":
+        final, real = next_step_rows(values, last, terminated, truncated)
+        np.testing.assert_array_equal(rewards[~real], 0.0)
     assert truncated.any()
     assert terminated.any()
-    final, real = next_step_rows(values, after[-1], terminated, truncated)
-    np.testing.assert_array_equal(final, after)
-    np.testing.assert_array_equal(rewards[~real], 0.0)
-    assert (~real).sum() == (terminated | truncated)[:-1].sum()
+    advantages, _ = gae(rewards, values, terminated, truncated, final, last, 0.97, 0.9)
+    for i in range(n):
+        found, _ = episodes(i, real[:, i].sum())
+        np.testing.assert_allclose(advantages[real[:, i], i], truth(found), rtol=0, atol=EXACT)
 
 
 def test_next_step_rows_takes_environment_major_arrays():

@@ -19,6 +19,7 @@ from rfx.kernels.scan cimport any_flag
 from rfx.kernels.scan_returns cimport (
     Rollout,
     discounted_rows,
+    longest_episode,
     one_step_rows,
     retrace_rows,
     step_more_rows,
@@ -187,20 +188,20 @@ def n_step_returns(rewards, values, terminated, truncated, final_values, last_va
     cdef cnp.ndarray result = arrays.out_array(out, np.shape(case.model), case.model.dtype, *case.kept)
     cdef cnp.ndarray rows = np.empty((case.at.steps, case.at.n), case.model.dtype)
     cdef void* target = cnp.PyArray_DATA(rows)
-    cdef bint changed = True
+    count = min(count, case.at.steps)
+    if count > 16:
+        count = min(count, longest_episode(&case.at))  # more steps change nothing
     if case.type_num == cnp.NPY_FLOAT:
         one_step_rows[float](&case.at, <float*>target)
     else:
         one_step_rows[double](&case.at, <double*>target)
-    for _k in range(min(count, case.at.steps) - 1):
+    for _k in range(count - 1):
         with nogil:
             if case.type_num == cnp.NPY_FLOAT:
-                changed = step_more_rows[float](&case.at, <float*>target)
+                step_more_rows[float](&case.at, <float*>target)
             else:
-                changed = step_more_rows[double](&case.at, <double*>target)
+                step_more_rows[double](&case.at, <double*>target)
         PyErr_CheckSignals()
-        if not changed:
-            break
     result[...] = rows.T if case.env_major else rows.reshape(np.shape(result))
     return result
 
@@ -270,4 +271,7 @@ def upgo(rewards, values, terminated, truncated, final_values, last_values, gamm
     """
     cdef _Case case = read(rewards, terminated, truncated, final_values, last_values, gamma, time_axis, (values,))
     case.at.values = case.array(values, "values")
+    row = np.empty(case.at.n, case.model.dtype)
+    case.kept.append(row)
+    case.at.row = cnp.PyArray_DATA(row)
     return case.scan(upgo_rows[float], upgo_rows[double], out)

@@ -10,6 +10,7 @@ cdef struct Rollout:
     const void* log_rhos
     const void* final_values
     const void* last_values
+    void* row   # n numbers to work with
     const unsigned char* terminated
     const unsigned char* truncated
     double gamma
@@ -22,6 +23,7 @@ cdef struct Rollout:
 cdef void discounted_rows(const Rollout* s, real* out) noexcept nogil
 cdef void td_lambda_rows(const Rollout* s, real* out) noexcept nogil
 cdef void one_step_rows(const Rollout* s, real* out) noexcept nogil
-cdef bint step_more_rows(const Rollout* s, real* out) noexcept nogil
+cdef void step_more_rows(const Rollout* s, real* out) noexcept nogil
+cdef Py_ssize_t longest_episode(const Rollout* s) noexcept nogil
 cdef void retrace_rows(const Rollout* s, real* out) noexcept nogil
 cdef void upgo_rows(const Rollout* s, real* out) noexcept nogil

@@ -5,6 +5,7 @@ but left out, so that a NaN there stays there.
 """
 
 from libc.math cimport NAN
+from libc.string cimport memcpy
 
 
 cdef extern from "scan_vtrace.h" nogil:
@@ -80,23 +81,33 @@ cdef void one_step_rows(const Rollout* s, real* out) noexcept nogil:
         mend[real](s, t, row)
 
 
-cdef bint step_more_rows(const Rollout* s, real* out) noexcept nogil:
-    # From returns over k steps to returns over k + 1, in place; whether any changed:
+cdef void step_more_rows(const Rollout* s, real* out) noexcept nogil:
+    # From returns over k steps to returns over k + 1, in place:
     # G^{k+1}_t = r_t + gamma G^k_{t+1}, or r_t + gamma V'_t at an end
-    cdef Py_ssize_t t, i, o
-    cdef real gamma = <real>s.gamma, new
-    cdef const real* r = <const real*>s.rewards
-    cdef const unsigned char* cut = s.truncated
-    cdef int changed = 0
+    cdef Py_ssize_t t, i
+    cdef real gamma = <real>s.gamma
+    cdef const real* r
+    cdef const real* ahead
+    cdef real* row
     for t in range(s.steps - 1):
-        o = t * s.n
-        for i in range(o, o + s.n):
-            if s.terminated[i] or (cut != NULL and cut[i]):
-                continue
-            new = r[i] + gamma * out[i + s.n]
-            changed |= new != out[i]
-            out[i] = new
-    return changed
+        r, ahead, row = <const real*>s.rewards + t * s.n, out + (t + 1) * s.n, out + t * s.n
+        for i in range(s.n):
+            row[i] = r[i] + gamma * ahead[i]
+        mend[real](s, t, row)
+
+
+cdef Py_ssize_t longest_episode(const Rollout* s) noexcept nogil:
+    # steps of the longest piece of an episode
+    cdef Py_ssize_t t, i, k, since, longest = 0
+    for i in range(s.n):
+        since = 0
+        for t in range(s.steps):
+            k = t * s.n + i
+            since += 1
+            longest = max(longest, since)
+            if s.terminated[k] or (s.truncated != NULL and s.truncated[k]):
+                since = 0
+    return longest
 
 
 cdef inline real trace(real log_rho, real c_bar) noexcept nogil:
@@ -133,32 +144,26 @@ cdef void retrace_rows(const Rollout* s, real* out) noexcept nogil:
         mend[real](s, t, out + o)
 
 
-cdef inline real one_step(const Rollout* s, const real* r, Py_ssize_t t, Py_ssize_t i) noexcept nogil:
-    # r + gamma V' of step t of environment i
-    cdef Py_ssize_t k = t * s.n + i
-    cdef real gamma = <real>s.gamma
-    if s.terminated[k]:
-        return r[k]
-    if s.truncated != NULL and s.truncated[k]:
-        return r[k] + gamma * (<const real*>s.final_values)[k]
-    return r[k] + gamma * ahead_of[real](s, <const real*>s.values, t)[i]
-
-
 cdef void upgo_rows(const Rollout* s, real* out) noexcept nogil:
     # G_t = r_t + gamma G_{t+1} if the next step does not disappoint, r_{t+1} + gamma V'_{t+1} >= V_{t+1}; if it does,
     # r_t + gamma V_{t+1}; r_t + gamma V'_t at an end (Vinyals et al. 2019, methods). Where NaN leaves no answer, NaN.
-    cdef Py_ssize_t t, i, k
-    cdef real gamma = <real>s.gamma, v, better
-    cdef const real* r = <const real*>s.rewards
+    cdef Py_ssize_t t, i
+    cdef real gamma = <real>s.gamma, value, follow, next_step
+    cdef real* better = <real*>s.row    # r + gamma V' of the next step
+    cdef const real* r
+    cdef const real* v
+    cdef const real* ahead
+    cdef real* row
     for t in range(s.steps - 1, -1, -1):
+        r, v = <const real*>s.rewards + t * s.n, ahead_of[real](s, <const real*>s.values, t)
+        ahead, row = ahead_of[real](s, out, t), out + t * s.n
+        for i in range(s.n if t < s.steps - 1 else 0):
+            value, follow, next_step = v[i], ahead[i], better[i]
+            value = value if next_step < value else <real>NAN
+            row[i] = r[i] + gamma * (follow if next_step >= v[i] else value)
         for i in range(s.n):
-            k = t * s.n + i
-            if t == s.steps - 1 or s.terminated[k] or (s.truncated != NULL and s.truncated[k]):
-                out[k] = one_step[real](s, r, t, i)
-                continue
-            v, better = (<const real*>s.values)[k + s.n], one_step[real](s, r, t + 1, i)
-            if better >= v:
-                v = out[k + s.n]
-            elif not better < v:
-                v = NAN
-            out[k] = r[k] + gamma * v
+            better[i] = r[i] + gamma * v[i]
+        if t == s.steps - 1:
+            memcpy(row, better, s.n * sizeof(real))
+        mend[real](s, t, row)
+        mend[real](s, t, better)

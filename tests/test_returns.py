@@ -209,10 +209,13 @@ def test_writes_into_out_and_nowhere_else(function):
     out, expected = np.full((9, 3), np.nan), function(case)
     assert function(case, out=out) is out
     np.testing.assert_array_equal(out, expected)
-    with pytest.raises(InvalidValueError, match="overlap"):
-        function(case, out=case.rewards)
     with pytest.raises(DTypeError, match="float64"):
         function(case, out=np.zeros((9, 3), np.float32))
+    for time_axis in (0, 1):
+        case.last = np.zeros(9 if time_axis else 3)
+        for shared in (case.rewards, case.final):
+            with pytest.raises(InvalidValueError, match="overlap"):
+                function(case, out=shared, time_axis=time_axis)
 
 
 @each

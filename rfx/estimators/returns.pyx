@@ -13,6 +13,7 @@ from rfx.estimators.rollout cimport (
     last_row,
     like,
     mask_like,
+    one_out,
     real_type,
 )
 from rfx.kernels.scan cimport any_flag
@@ -47,21 +48,23 @@ cdef class _Case:
 
     cdef const void* array(self, object value, str name) except NULL:
         cdef cnp.ndarray array = like(value, name, self.model)
+        self.kept.append(array)
         if self.env_major:
             array = np.ascontiguousarray(array.T)
-        self.kept.append(array)
+            self.kept.append(array)
         return cnp.PyArray_DATA(array)
 
     cdef const unsigned char* mask(self, object value, str name) except NULL:
         cdef cnp.ndarray array = mask_like(value, name, self.model)
+        self.kept.append(array)
         if self.env_major:
             array = np.ascontiguousarray(array.T)
-        self.kept.append(array)
+            self.kept.append(array)
         return <const unsigned char*>cnp.PyArray_DATA(array)
 
     cdef object scan(self, scan_float f, scan_double d, object out):
         """Run a scan over it and return what it wrote, in ``out`` if given."""
-        cdef cnp.ndarray result = arrays.out_array(out, np.shape(self.model), self.model.dtype, *self.kept)
+        cdef cnp.ndarray result = one_out(out, "out", self.model, tuple(self.kept))
         cdef cnp.ndarray rows = np.empty((self.at.steps, self.at.n), self.model.dtype) if self.env_major else result
         cdef void* target = cnp.PyArray_DATA(rows)
         with nogil:
@@ -185,7 +188,7 @@ def n_step_returns(rewards, values, terminated, truncated, final_values, last_va
     cdef _Case case = read(rewards, terminated, truncated, final_values, last_values, gamma, time_axis, (values,))
     cdef Py_ssize_t _k, count = arrays.integer(n, "n", minimum=1, maximum=2**62)
     case.at.values = case.array(values, "values")
-    cdef cnp.ndarray result = arrays.out_array(out, np.shape(case.model), case.model.dtype, *case.kept)
+    cdef cnp.ndarray result = one_out(out, "out", case.model, tuple(case.kept))
     cdef cnp.ndarray rows = np.empty((case.at.steps, case.at.n), case.model.dtype)
     cdef void* target = cnp.PyArray_DATA(rows)
     count = min(count, case.at.steps)

@@ -12,4 +12,5 @@ cdef bint is_env_major(object time_axis, cnp.ndarray model) except -1
 cdef double fraction(object value, str name) except -1.0
 cdef double clip_of(object value, str name) except -1.0
 cdef cnp.ndarray empty_like(cnp.ndarray model)
+cdef cnp.ndarray one_out(object out, str name, cnp.ndarray model, tuple inputs)
 cdef tuple pair_out(object out, cnp.ndarray model, tuple inputs)

@@ -123,13 +123,33 @@ cdef cnp.ndarray empty_like(cnp.ndarray model):
     return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(model), cnp.PyArray_DIMS(model), cnp.PyArray_TYPE(model), 0)
 
 
+cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    # whether two contiguous arrays share no byte
+    cdef char* p = <char*>cnp.PyArray_DATA(a)
+    cdef char* q = <char*>cnp.PyArray_DATA(b)
+    return p + cnp.PyArray_NBYTES(a) <= q or q + cnp.PyArray_NBYTES(b) <= p
+
+
+cdef cnp.ndarray one_out(object out, str name, cnp.ndarray model, tuple inputs):
+    """Return an array like ``model`` to write into: a new one, or ``out`` if it overlaps none of the inputs (None: no input)."""
+    cdef bint good
+    if out is None:
+        return empty_like(model)
+    good = (cnp.PyArray_CheckExact(out) and cnp.PyArray_TYPE(out) == cnp.PyArray_TYPE(model) and same_shape(out, model)
+            and cnp.PyArray_ISCARRAY(out))
+    for array in inputs:
+        good = good and (array is None or apart(out, array))
+    if good:
+        return out
+    dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(model))
+    return arrays.out_array(out, np.shape(model), dtype, *[a for a in inputs if a is not None], name=name)
+
+
 cdef tuple pair_out(object out, cnp.ndarray model, tuple inputs):
-    """Return two arrays like ``model`` to write into: new ones, or those of ``out``, which overlap no input (None: none)."""
+    """Return two arrays like ``model`` to write into: new ones, or those of ``out``, which overlap nothing."""
     if out is None:
         return empty_like(model), empty_like(model)
-    inputs = tuple([a for a in inputs if a is not None])
     if not isinstance(out, (tuple, list)) or len(out) != 2:
         raise DTypeError(f"expected out to be two arrays, got {type(out).__name__}")
-    dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(model))
-    first = arrays.out_array(out[0], np.shape(model), dtype, *inputs, name="out[0]")
-    return first, arrays.out_array(out[1], np.shape(model), dtype, first, *inputs, name="out[1]")
+    first = one_out(out[0], "out[0]", model, inputs)
+    return first, one_out(out[1], "out[1]", model, (first, *inputs))

@@ -336,6 +336,7 @@ def arguments(steps=4, n=2):
         ("terminated", [[True], [True, False]], ShapeError),
         ("truncated", np.full((4, 2), 2), InvalidValueError),
         ("truncated", np.full((4, 2), "x"), DTypeError),
+        ("truncated", None, ShapeError),
         ("final_values", np.zeros(4), ShapeError),
         ("last_values", np.zeros(4), ShapeError),
         ("last_values", 0.0, ShapeError),
@@ -353,6 +354,22 @@ def arguments(steps=4, n=2):
 def test_refuses_what_does_not_fit(name, value, error):
     with pytest.raises(error, match=name):
         gae(**{**arguments(), name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dones", [0.5] * 3), ("last_value", [0.0] * 3), ("gae_lambda", 2.0), ("gamma", -1.0)]
+)
+def test_compute_gae_names_its_own_arguments(name, value):
+    given = {
+        "rewards": [0.0] * 3,
+        "values": [0.0] * 3,
+        "dones": [False] * 3,
+        "last_value": 0.0,
+        "gamma": 1,
+        "gae_lambda": 1,
+    }
+    with pytest.raises(InvalidValueError, match=f"expected {name}"):
+        compute_gae(**{**given, name: value})
 
 
 def test_truncated_steps_need_final_values():

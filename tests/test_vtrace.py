@@ -176,6 +176,7 @@ def arguments(steps=4, n=2):
         ("values", [["a", "b"]], DTypeError),
         ("terminated", np.full((4, 2), 3), InvalidValueError),
         ("truncated", np.zeros(4, bool), ShapeError),
+        ("truncated", None, ShapeError),
         ("final_values", np.zeros(4), ShapeError),
         ("last_values", np.zeros(3), ShapeError),
         ("gamma", 1.01, InvalidValueError),

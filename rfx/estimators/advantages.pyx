@@ -54,7 +54,7 @@ def gae(rewards, values, terminated, truncated, final_values, last_values, gamma
     The bytes are the same on every CPU. Time-major rows give those of the plain backward loop; a single environment and
     (N, T) are added up four steps at a time, which differs by roundings.
     """
-    return estimate(rewards, values, terminated, truncated, final_values, last_values, gamma, lam, time_axis, out)
+    return estimate(rewards, values, terminated, truncated, final_values, last_values, gamma, lam, time_axis, out, False)
 
 
 def compute_gae(rewards, values, dones, last_value, gamma, gae_lambda):
@@ -80,20 +80,20 @@ def compute_gae(rewards, values, dones, last_value, gamma, gae_lambda):
     ShapeError, DTypeError, InvalidValueError
         As :func:`gae`.
     """
-    return estimate(rewards, values, dones, None, None, last_value, gamma, gae_lambda, 0, None)
+    return estimate(rewards, values, dones, None, None, last_value, gamma, gae_lambda, 0, None, True)
 
 
 cdef tuple estimate(object rewards, object values, object terminated, object truncated, object final_values,
-                    object last_values, object gamma, object lam, object time_axis, object out):
+                    object last_values, object gamma, object lam, object time_axis, object out, bint one_mask):
     cdef int type_num = real_type((rewards, values, final_values, last_values))
     cdef cnp.ndarray r = first_array(rewards, "rewards", type_num)
     cdef cnp.ndarray v = like(values, "values", r)
-    cdef cnp.ndarray ended = mask_like(terminated, "dones" if truncated is None else "terminated", r)
-    cdef cnp.ndarray cut = None if truncated is None else mask_like(truncated, "truncated", r)
+    cdef cnp.ndarray ended = mask_like(terminated, "dones" if one_mask else "terminated", r)
+    cdef cnp.ndarray cut = None if one_mask else mask_like(truncated, "truncated", r)
     cdef cnp.ndarray f = None if final_values is None else like(final_values, "final_values", r)
     cdef bint env_major = is_env_major(time_axis, r)
-    cdef cnp.ndarray last = last_row(last_values, "last_values", r, env_major)
-    cdef double discount = fraction(gamma, "gamma"), decay = fraction(lam, "lam")
+    cdef cnp.ndarray last = last_row(last_values, "last_value" if one_mask else "last_values", r, env_major)
+    cdef double discount = fraction(gamma, "gamma"), decay = fraction(lam, "gae_lambda" if one_mask else "lam")
     cdef const unsigned char* cut_at = NULL
     cdef const void* final_at = NULL
     if cut is not None and any_flag(<const unsigned char*>cnp.PyArray_DATA(cut), cnp.PyArray_SIZE(cut)):

@@ -61,7 +61,7 @@ def vtrace(log_rhos, rewards, values, terminated, truncated, final_values, last_
     lam < 1 as in their later code. On-policy (log_rhos = 0) vs is the return of gae() with the same lam.
     """
     return estimate(log_rhos, rewards, values, terminated, truncated, final_values, last_values, gamma, lam, rho_bar, c_bar,
-                    pg_rho_bar, time_axis, out)
+                    pg_rho_bar, time_axis, out, False)
 
 
 def compute_vtrace(log_rhos, rewards, values, dones, bootstrap_value, gamma, rho_bar=1.0, c_bar=1.0):
@@ -86,21 +86,22 @@ def compute_vtrace(log_rhos, rewards, values, dones, bootstrap_value, gamma, rho
     ShapeError, DTypeError, InvalidValueError
         As :func:`vtrace`.
     """
-    return estimate(log_rhos, rewards, values, dones, None, None, bootstrap_value, gamma, 1.0, rho_bar, c_bar, None, 0, None)
+    return estimate(
+        log_rhos, rewards, values, dones, None, None, bootstrap_value, gamma, 1.0, rho_bar, c_bar, None, 0, None, True)
 
 
 cdef tuple estimate(object log_rhos, object rewards, object values, object terminated, object truncated, object final_values,
                     object last_values, object gamma, object lam, object rho_bar, object c_bar, object pg_rho_bar,
-                    object time_axis, object out):
+                    object time_axis, object out, bint one_mask):
     cdef int type_num = real_type((log_rhos, rewards, values, final_values, last_values))
     cdef cnp.ndarray logs = first_array(log_rhos, "log_rhos", type_num)
     cdef cnp.ndarray r = like(rewards, "rewards", logs)
     cdef cnp.ndarray v = like(values, "values", logs)
-    cdef cnp.ndarray ended = mask_like(terminated, "dones" if truncated is None else "terminated", logs)
-    cdef cnp.ndarray cut = None if truncated is None else mask_like(truncated, "truncated", logs)
+    cdef cnp.ndarray ended = mask_like(terminated, "dones" if one_mask else "terminated", logs)
+    cdef cnp.ndarray cut = None if one_mask else mask_like(truncated, "truncated", logs)
     cdef cnp.ndarray f = None if final_values is None else like(final_values, "final_values", logs)
     cdef bint env_major = is_env_major(time_axis, logs)
-    cdef cnp.ndarray last = last_row(last_values, "last_values", logs, env_major)
+    cdef cnp.ndarray last = last_row(last_values, "bootstrap_value" if one_mask else "last_values", logs, env_major)
     cdef VTrace p
     p.gamma, p.lam = fraction(gamma, "gamma"), fraction(lam, "lam")
     p.rho_bar, p.c_bar = clip_of(rho_bar, "rho_bar"), clip_of(c_bar, "c_bar")

@@ -1,0 +1,1 @@
+"""What the faces over rollouts share, C level only: see rollout.pxd."""

@@ -1,0 +1,1 @@
+"""Backward scans through rollouts, C level only: see scan.pxd."""

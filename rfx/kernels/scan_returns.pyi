@@ -1,0 +1,1 @@
+"""Returns of rollouts, C level only: see scan_returns.pxd."""

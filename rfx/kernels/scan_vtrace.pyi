@@ -1,0 +1,1 @@
+"""V-trace, C level only: see scan_vtrace.pxd."""

@@ -4,6 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.estimators.normalizers import RunningObservationNormalizer as RunningObservationNormalizer
+    from rfx.estimators.normalizers import RunningRewardNormalizer as RunningRewardNormalizer
     from rfx.estimators.running_stats import EmaRunningStats as EmaRunningStats
     from rfx.estimators.running_stats import RunningStats as RunningStats
     from rfx.estimators.running_stats_vec import RunningStatsVec as RunningStatsVec
@@ -13,6 +15,8 @@ _HOME = {
     "RunningStats": "rfx.estimators.running_stats",
     "RunningStatsVec": "rfx.estimators.running_stats_vec",
     "EmaRunningStats": "rfx.estimators.running_stats",
+    "RunningObservationNormalizer": "rfx.estimators.normalizers",
+    "RunningRewardNormalizer": "rfx.estimators.normalizers",
 }
 
 __all__ = [*_HOME]

@@ -50,9 +50,12 @@
         long long bad = 0;                                                                                               \
         for (Py_ssize_t j = 0; j < width; j++) {                                                                         \
             double y = (x[j] - mean[j]) * scale[j];                                                                      \
+            REAL z;                                                                                                      \
             bad |= y - y == 0.0 ? 0 : 1;                                                                                 \
             y = y > limit ? limit : y;                                                                                   \
-            out[j] = (REAL)(y < -limit ? -limit : y);                                                                    \
+            z = (REAL)(y < -limit ? -limit : y);                                                                         \
+            bad |= z - z == 0 ? 0 : 1;                                                                                   \
+            out[j] = z;                                                                                                  \
         }                                                                                                                \
         return bad != 0;                                                                                                 \
     }

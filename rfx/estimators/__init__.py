@@ -6,9 +6,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfx.estimators.normalizers import RunningObservationNormalizer as RunningObservationNormalizer
     from rfx.estimators.normalizers import RunningRewardNormalizer as RunningRewardNormalizer
+    from rfx.estimators.priorities import compute_lap_priorities as compute_lap_priorities
+    from rfx.estimators.priorities import compute_priorities as compute_priorities
+    from rfx.estimators.priorities import compute_priorities_simd as compute_priorities_simd
+    from rfx.estimators.priorities import compute_td_priorities as compute_td_priorities
     from rfx.estimators.running_stats import EmaRunningStats as EmaRunningStats
     from rfx.estimators.running_stats import RunningStats as RunningStats
     from rfx.estimators.running_stats_vec import RunningStatsVec as RunningStatsVec
+    from rfx.estimators.shaping import compute_goal_distance_potentials as compute_goal_distance_potentials
+    from rfx.estimators.shaping import pbrs_simd as pbrs_simd
+    from rfx.estimators.shaping import shape_rewards_pbrs as shape_rewards_pbrs
+    from rfx.estimators.weights import average_weight_vectors as average_weight_vectors
+    from rfx.estimators.weights import average_weights_simd as average_weights_simd
+    from rfx.estimators.weights import polyak_update as polyak_update
+    from rfx.estimators.weights import polyak_update_simd as polyak_update_simd
+    from rfx.estimators.weights import reptile_update as reptile_update
+    from rfx.estimators.weights import reptile_update_simd as reptile_update_simd
 
 # public name -> the module it lives in
 _HOME = {
@@ -17,6 +30,19 @@ _HOME = {
     "EmaRunningStats": "rfx.estimators.running_stats",
     "RunningObservationNormalizer": "rfx.estimators.normalizers",
     "RunningRewardNormalizer": "rfx.estimators.normalizers",
+    "shape_rewards_pbrs": "rfx.estimators.shaping",
+    "pbrs_simd": "rfx.estimators.shaping",
+    "compute_goal_distance_potentials": "rfx.estimators.shaping",
+    "reptile_update": "rfx.estimators.weights",
+    "polyak_update": "rfx.estimators.weights",
+    "average_weight_vectors": "rfx.estimators.weights",
+    "reptile_update_simd": "rfx.estimators.weights",
+    "polyak_update_simd": "rfx.estimators.weights",
+    "average_weights_simd": "rfx.estimators.weights",
+    "compute_priorities": "rfx.estimators.priorities",
+    "compute_td_priorities": "rfx.estimators.priorities",
+    "compute_lap_priorities": "rfx.estimators.priorities",
+    "compute_priorities_simd": "rfx.estimators.priorities",
 }
 
 __all__ = [*_HOME]

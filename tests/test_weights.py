@@ -108,6 +108,16 @@ def test_a_number_that_is_not_finite_changes_nothing(update, rate, bad):
     assert not targets[1].any()
 
 
+@pytest.mark.parametrize(("update", "rate"), UPDATES)
+def test_without_atomic_what_is_not_finite_is_still_an_error(update, rate):
+    target, source = np.zeros(300), np.ones(300)
+    update(target, source, rate, atomic=False)
+    assert target.tolist() == [0.25] * 300
+    source[299] = math.nan
+    with pytest.raises(InvalidValueError, match="is updated"):
+        update(target, source, rate, atomic=False)
+
+
 def test_overflow_changes_nothing():
     target = np.array([0.0, 3e38], np.float32)
     with pytest.raises(InvalidValueError, match="overflow"):

@@ -1,12 +1,14 @@
 """Updates of network weights in place: Reptile, Polyak, averages. Of one array, or of a list of arrays at once.
 
 Arrays are float32 or float64, of any shape. What is written to is C-contiguous and writeable, and overlaps nothing
-else. All is checked before the first number is changed, so that after an error nothing has changed.
+else. All is checked before the first number is changed, so that after an error nothing has changed; ``atomic=False``
+looks at the numbers while it updates them, which for large arrays takes half the time.
 """
 
 cimport numpy as cnp
 
 from rfx.kernels.elementwise cimport all_finite, blend, mean_of, move_toward, toward_is_finite
+from rfx.kernels.types cimport real
 
 import numpy as np
 
@@ -15,13 +17,15 @@ from rfx.errors import DTypeError, InvalidValueError, ShapeError
 
 cnp.import_array()
 
+cdef object FLOAT32 = np.dtype(np.float32), FLOAT64 = np.dtype(np.float64)
+
 ctypedef const void* Source
 
 cdef enum:
     MOST_VECTORS = 4096
 
 
-def reptile_update(meta_params, task_params, lr):
+def reptile_update(meta_params, task_params, lr, *, atomic=True):
     """Move ``meta_params`` in place: ``meta += lr (task - meta)``, Reptile's outer step (Nichol et al. 2018).
 
     Parameters
@@ -32,22 +36,25 @@ def reptile_update(meta_params, task_params, lr):
         Of the same shapes and dtypes.
     lr : float
         At least 0.
+    atomic : bool
+        Whether all numbers are looked at before any is changed. With False memory is gone through once; an error for
+        numbers that are not finite, or overflow, then comes after the update.
 
     Raises
     ------
     DTypeError, ShapeError, InvalidValueError
         Other shapes, dtypes or layouts; read-only or overlapping arrays; numbers that are not finite, or overflow.
-        Nothing has changed then.
+        Nothing has changed then (for the numbers: if atomic).
     """
-    update(meta_params, task_params, arrays.number(lr, "lr", minimum=0.0), "meta_params", "task_params", True)
+    update(meta_params, task_params, arrays.number(lr, "lr", minimum=0.0), "meta_params", "task_params", True, atomic)
 
 
-def polyak_update(target, source, tau):
+def polyak_update(target, source, tau, *, atomic=True):
     """Move ``target`` in place: ``target = tau source + (1 - tau) target``; see :func:`reptile_update`.
 
     ``tau`` is 0 to 1: 1 copies.
     """
-    update(target, source, arrays.number(tau, "tau", minimum=0.0, maximum=1.0), "target", "source", False)
+    update(target, source, arrays.number(tau, "tau", minimum=0.0, maximum=1.0), "target", "source", False, atomic)
 
 
 def average_weight_vectors(vectors, weights=None, *, out=None):
@@ -102,56 +109,54 @@ polyak_update_simd = polyak_update
 average_weights_simd = average_weight_vectors
 
 
-cdef int update(targets, sources, double rate, str target_name, str source_name, bint toward) except -1:
-    cdef list into = many(targets, target_name), from_ = many(sources, source_name)
-    cdef cnp.ndarray t, s
-    cdef Py_ssize_t n
+cdef int update(targets, sources, double rate, str to, str by, bint toward, bint atomic) except -1:
+    cdef list into = many(targets, to), from_ = many(sources, by)
+    cdef Py_ssize_t k
     if len(into) != len(from_):
-        raise ShapeError(f"expected {source_name} of {len(into)} arrays, got {len(from_)}")
+        raise ShapeError(f"expected {by} of {len(into)} arrays, got {len(from_)}")
     for k in range(len(into)):
-        check_like(into[k], from_[k], at(target_name, k, into), at(source_name, k, from_))
-        check_writeable(into[k], at(target_name, k, into))
-    check_apart(into, from_, target_name, source_name)
+        if not ready(into[k], from_[k]):
+            check_like(into[k], from_[k], at(to, k, into), at(by, k, from_))
+            array = into[k]
+            arrays.out_array(array, array.shape, array.dtype, name=at(to, k, into))
+    check_apart(into, from_, to, by)
     for k in range(len(into)):
-        from_[k] = np.ascontiguousarray(from_[k]).reshape((<object>into[k]).shape)
-        t, s = into[k], from_[k]
-        n = cnp.PyArray_SIZE(t)
-        if not step(t, s, n, rate, toward, True):
-            arrays.finite(s, at(source_name, k, from_))
-            arrays.finite(t, at(target_name, k, into))
-            raise InvalidValueError(f"expected {target_name} to stay within the range of its dtype, got an overflow")
+        if not cnp.PyArray_ISCARRAY_RO(from_[k]):
+            from_[k] = np.ascontiguousarray(from_[k]).reshape(from_[k].shape)
+        if atomic and not step(into[k], from_[k], rate, toward, True):
+            arrays.finite(from_[k], at(by, k, from_))
+            arrays.finite(into[k], at(to, k, into))
+            raise InvalidValueError(f"expected {to} to stay within the range of its dtype, got an overflow")
+    cdef bint good = True
     for k in range(len(into)):
-        t, s = into[k], from_[k]
-        step(t, s, cnp.PyArray_SIZE(t), rate, toward, False)
+        good &= step(into[k], from_[k], rate, toward, False)
+    if not good:
+        raise InvalidValueError(f"expected {to} and {by} to be finite, got numbers that are not, or overflow: {to} is updated")
     return 0
 
 
-cdef bint step(cnp.ndarray target, cnp.ndarray source, Py_ssize_t n, double rate, bint toward, bint ask):
-    # the update, or (ask) whether all of it would be finite; tau within 0..1 cannot overflow
+cdef inline bint ready(cnp.ndarray target, cnp.ndarray source):
+    # whether nothing is left to complain about: same dtype and shape, target contiguous and writeable
+    return (cnp.PyArray_TYPE(target) == cnp.PyArray_TYPE(source) and cnp.PyArray_SAMESHAPE(target, source)
+            and cnp.PyArray_ISCARRAY(target))
+
+
+cdef bint step(cnp.ndarray target, cnp.ndarray source, double rate, bint toward, bint ask):
+    # the update, or (ask) only whether all of it would be finite; a tau within 0..1 cannot overflow
     cdef void* t = cnp.PyArray_DATA(target)
     cdef void* s = cnp.PyArray_DATA(source)
-    cdef bint single = cnp.PyArray_TYPE(target) == cnp.NPY_FLOAT, good = True
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(target)
+    cdef bint single = cnp.PyArray_TYPE(target) == cnp.NPY_FLOAT
     with nogil:
-        if ask and toward:
-            if single:
-                good = toward_is_finite(<const float*>t, <const float*>s, <float>rate, n)
-            else:
-                good = toward_is_finite(<const double*>t, <const double*>s, rate, n)
-        elif ask:
-            if single:
-                good = all_finite(<const float*>s, n) and all_finite(<const float*>t, n)
-            else:
-                good = all_finite(<const double*>s, n) and all_finite(<const double*>t, n)
-        elif toward:
-            if single:
-                move_toward(<float*>t, <const float*>s, <float>rate, n)
-            else:
-                move_toward(<double*>t, <const double*>s, rate, n)
-        elif single:
-            blend(<float*>t, <const float*>s, <float>rate, n)
-        else:
-            blend(<double*>t, <const double*>s, rate, n)
-    return good
+        if single:
+            return step_of(<float*>t, <const float*>s, <float>rate, n, toward, ask)
+        return step_of(<double*>t, <const double*>s, rate, n, toward, ask)
+
+
+cdef inline bint step_of(real* t, const real* s, real rate, Py_ssize_t n, bint toward, bint ask) noexcept nogil:
+    if ask:
+        return toward_is_finite(t, s, rate, n) if toward else all_finite(s, n) and all_finite(t, n)
+    return move_toward(t, s, rate, n) if toward else blend(t, s, rate, n)
 
 
 cdef list average(list parts, cnp.ndarray shares, out):
@@ -192,10 +197,12 @@ cdef list average(list parts, cnp.ndarray shares, out):
 cdef list many(value, str name):
     # a list of float arrays
     cdef list found = list(value) if isinstance(value, (list, tuple)) else [value]
-    for k, array in enumerate(found):
+    cdef Py_ssize_t k
+    for k in range(len(found)):
+        array = found[k]
         if not isinstance(array, np.ndarray):
             raise DTypeError(f"expected {at(name, k, found)} to be a numpy array, got {type(array).__name__}")
-        if array.dtype != np.float32 and array.dtype != np.float64:
+        if array.dtype is not FLOAT32 and array.dtype is not FLOAT64 and array.dtype not in arrays.FLOATS:
             raise DTypeError(f"expected {at(name, k, found)} of dtype float32 or float64, got {array.dtype}")
     return found
 
@@ -212,17 +219,13 @@ cdef int check_like(first, second, str first_name, str second_name) except -1:
     return 0
 
 
-cdef int check_writeable(array, str name) except -1:
-    arrays.out_array(array, array.shape, np.dtype(array.dtype.type), name=name)
-    return 0
-
-
 cdef int check_apart(list written, list read, str written_name, str read_name) except -1:
     # no two of the arrays written to overlap, and none overlaps one that is read: sorted by address, neighbours suffice
-    spans = [(*np.lib.array_utils.byte_bounds(a), True) for a in written if a.size]
-    spans += [(*np.lib.array_utils.byte_bounds(a), False) for a in read if a.size]
+    cdef list spans = [span(a, True) for a in written if a.size]
+    spans += [span(a, False) for a in read if a.size]
+    spans.sort()
     end_read = end_written = 0
-    for start, end, writes in sorted(spans):
+    for start, end, writes in spans:
         if start < end_written or (writes and start < end_read):
             raise InvalidValueError(f"expected {written_name} not to overlap itself or {read_name}, got arrays that share memory")
         if writes:
@@ -230,3 +233,11 @@ cdef int check_apart(list written, list read, str written_name, str read_name) e
         else:
             end_read = max(end_read, end)
     return 0
+
+
+cdef tuple span(cnp.ndarray array, bint writes):
+    # the addresses it lies between
+    if cnp.PyArray_ISCARRAY_RO(array):
+        start = <size_t>cnp.PyArray_DATA(array)
+        return start, start + <size_t>cnp.PyArray_NBYTES(array), writes
+    return (*np.lib.array_utils.byte_bounds(array), writes)

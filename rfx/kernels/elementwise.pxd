@@ -12,8 +12,8 @@ cdef bint goal_distances(
     real* out) noexcept nogil
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil
 cdef bint toward_is_finite(const real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil
-cdef void move_toward(real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil
-cdef void blend(real* target, const real* source, real tau, Py_ssize_t n) noexcept nogil
+cdef bint move_toward(real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil
+cdef bint blend(real* target, const real* source, real tau, Py_ssize_t n) noexcept nogil
 cdef void mean_of(const real** sources, const double* weights, Py_ssize_t count, real* out, Py_ssize_t n) noexcept nogil
 cdef bint priorities_of(
     const real* errors, const real* losses, double eta, double plus, double least, double* out,

@@ -32,12 +32,24 @@ cdef extern from *:
             }                                                                                                           \\
             return bad == 0;                                                                                            \\
         }                                                                                                               \\
-        RFX_CLONES static void rfx_toward_##SUFFIX(REAL *restrict t, const REAL *restrict s, REAL rate, Py_ssize_t n) { \\
-            for (Py_ssize_t i = 0; i < n; i++) t[i] = t[i] + rate * (s[i] - t[i]);                                      \\
+        RFX_CLONES static int rfx_toward_##SUFFIX(REAL *restrict t, const REAL *restrict s, REAL rate, Py_ssize_t n) {  \\
+            MASK bad = 0;                                                                                               \\
+            for (Py_ssize_t i = 0; i < n; i++) {                                                                        \\
+                REAL y = t[i] + rate * (s[i] - t[i]);                                                                   \\
+                bad |= y - y == 0 ? 0 : 1;                                                                              \\
+                t[i] = y;                                                                                               \\
+            }                                                                                                           \\
+            return bad == 0;                                                                                            \\
         }                                                                                                               \\
-        RFX_CLONES static void rfx_blend_##SUFFIX(REAL *restrict t, const REAL *restrict s, REAL tau, Py_ssize_t n) {   \\
+        RFX_CLONES static int rfx_blend_##SUFFIX(REAL *restrict t, const REAL *restrict s, REAL tau, Py_ssize_t n) {    \\
             REAL keep = (REAL)1 - tau;                                                                                  \\
-            for (Py_ssize_t i = 0; i < n; i++) t[i] = tau * s[i] + keep * t[i];                                         \\
+            MASK bad = 0;                                                                                               \\
+            for (Py_ssize_t i = 0; i < n; i++) {                                                                        \\
+                REAL y = tau * s[i] + keep * t[i];                                                                      \\
+                bad |= y - y == 0 ? 0 : 1;                                                                              \\
+                t[i] = y;                                                                                               \\
+            }                                                                                                           \\
+            return bad == 0;                                                                                            \\
         }                                                                                                               \\
         RFX_CLONES static void rfx_add_scaled_##SUFFIX(double *restrict sum, const REAL *restrict x, double weight,     \\
                 Py_ssize_t n) {                                                                                         \\
@@ -64,10 +76,10 @@ cdef extern from *:
     bint finite_d "rfx_finite_d"(const double* x, Py_ssize_t n) noexcept nogil
     bint toward_finite_f "rfx_toward_finite_f"(const float* t, const float* s, float rate, Py_ssize_t n) noexcept nogil
     bint toward_finite_d "rfx_toward_finite_d"(const double* t, const double* s, double rate, Py_ssize_t n) noexcept nogil
-    void toward_f "rfx_toward_f"(float* t, const float* s, float rate, Py_ssize_t n) noexcept nogil
-    void toward_d "rfx_toward_d"(double* t, const double* s, double rate, Py_ssize_t n) noexcept nogil
-    void blend_f "rfx_blend_f"(float* t, const float* s, float tau, Py_ssize_t n) noexcept nogil
-    void blend_d "rfx_blend_d"(double* t, const double* s, double tau, Py_ssize_t n) noexcept nogil
+    bint toward_f "rfx_toward_f"(float* t, const float* s, float rate, Py_ssize_t n) noexcept nogil
+    bint toward_d "rfx_toward_d"(double* t, const double* s, double rate, Py_ssize_t n) noexcept nogil
+    bint blend_f "rfx_blend_f"(float* t, const float* s, float tau, Py_ssize_t n) noexcept nogil
+    bint blend_d "rfx_blend_d"(double* t, const double* s, double tau, Py_ssize_t n) noexcept nogil
     void add_scaled_f "rfx_add_scaled_f"(double* total, const float* x, double weight, Py_ssize_t n) noexcept nogil
     void add_scaled_d "rfx_add_scaled_d"(double* total, const double* x, double weight, Py_ssize_t n) noexcept nogil
     bint priorities_f "rfx_priorities_f"(const float* errors, const float* losses, double eta, double plus,
@@ -141,20 +153,20 @@ cdef bint toward_is_finite(const real* target, const real* source, real rate, Py
         return toward_finite_d(target, source, rate, n)
 
 
-cdef void move_toward(real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil:
+cdef bint move_toward(real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil:
     # target += rate (source - target): Reptile's outer step (Nichol, Achiam, Schulman 2018)
     if real is float:
-        toward_f(target, source, rate, n)
+        return toward_f(target, source, rate, n)
     else:
-        toward_d(target, source, rate, n)
+        return toward_d(target, source, rate, n)
 
 
-cdef void blend(real* target, const real* source, real tau, Py_ssize_t n) noexcept nogil:
+cdef bint blend(real* target, const real* source, real tau, Py_ssize_t n) noexcept nogil:
     # target = tau source + (1 - tau) target (Polyak averaging; Lillicrap et al. 2016)
     if real is float:
-        blend_f(target, source, tau, n)
+        return blend_f(target, source, tau, n)
     else:
-        blend_d(target, source, tau, n)
+        return blend_d(target, source, tau, n)
 
 
 cdef void mean_of(const real** sources, const double* weights, Py_ssize_t count, real* out, Py_ssize_t n) noexcept nogil:

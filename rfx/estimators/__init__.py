@@ -4,6 +4,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.estimators.augmentation import color_jitter as color_jitter
+    from rfx.estimators.augmentation import random_crop as random_crop
+    from rfx.estimators.augmentation import random_cutout as random_cutout
+    from rfx.estimators.augmentation import random_shift as random_shift
+    from rfx.estimators.augmentation import random_shift_batch as random_shift_batch
+    from rfx.estimators.image_augmentation import Chain as Chain
+    from rfx.estimators.image_augmentation import ColorJitter as ColorJitter
+    from rfx.estimators.image_augmentation import Cutout as Cutout
+    from rfx.estimators.image_augmentation import ImageAugmentation as ImageAugmentation
+    from rfx.estimators.image_augmentation import RandomCrop as RandomCrop
+    from rfx.estimators.image_augmentation import RandomShift as RandomShift
     from rfx.estimators.normalizers import RunningObservationNormalizer as RunningObservationNormalizer
     from rfx.estimators.normalizers import RunningRewardNormalizer as RunningRewardNormalizer
     from rfx.estimators.priorities import compute_lap_priorities as compute_lap_priorities
@@ -43,6 +54,17 @@ _HOME = {
     "compute_td_priorities": "rfx.estimators.priorities",
     "compute_lap_priorities": "rfx.estimators.priorities",
     "compute_priorities_simd": "rfx.estimators.priorities",
+    "random_shift": "rfx.estimators.augmentation",
+    "random_shift_batch": "rfx.estimators.augmentation",
+    "random_crop": "rfx.estimators.augmentation",
+    "random_cutout": "rfx.estimators.augmentation",
+    "color_jitter": "rfx.estimators.augmentation",
+    "ImageAugmentation": "rfx.estimators.image_augmentation",
+    "RandomShift": "rfx.estimators.image_augmentation",
+    "RandomCrop": "rfx.estimators.image_augmentation",
+    "Cutout": "rfx.estimators.image_augmentation",
+    "ColorJitter": "rfx.estimators.image_augmentation",
+    "Chain": "rfx.estimators.image_augmentation",
 }
 
 __all__ = [*_HOME]

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,3 +237,22 @@ def test_bad_states_are_refused_whole():
         with pytest.raises((InvalidValueError, DTypeError)):
             ours.load_state_dict({**state, **change})
     assert pickle.dumps(ours.state_dict()) == before
+
+
+def test_making_it_again_cannot_break_it():
+    ours = RunningRewardNormalizer(1)
+    ours.__init__(1000, convention="none")
+    assert ours.num_envs == 1
+    assert ours([1.0], [False], [False]).shape == (1,)
+
+
+def test_the_examples_of_the_page_run():
+    page = Path(__file__).parent.parent / "docs" / "normalisation_and_shaping.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert names["stats"].count() == 3
+    assert names["observations"].frozen
+    assert names["phi"].tolist() == [-5.0, -4.0, 0.0]
+    assert names["augment"].augment_batch(names["frames"], 1).shape == (16, 9, 76, 76)

@@ -359,6 +359,15 @@ class TestForgetting:
         with pytest.raises(InvalidValueError):
             EmaRunningStats(alpha)
 
+    @pytest.mark.parametrize("change", [{"alpha": 0.0}, {"var": -1.0}, {"count": 0}, {"mean": math.nan}, {"x": 1}])
+    def test_bad_states_are_refused(self, change):
+        stats = EmaRunningStats(0.1)
+        stats.batch_update([1.0, 2.0])
+        before = stats.state_dict()
+        with pytest.raises(InvalidValueError):
+            stats.load_state_dict({**before, **change})
+        assert stats.state_dict() == before
+
     def test_bad_numbers_are_refused_and_change_nothing(self):
         stats = EmaRunningStats(0.1)
         stats.batch_update([1.0, 2.0])

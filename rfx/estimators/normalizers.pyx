@@ -50,7 +50,7 @@ cdef class RunningObservationNormalizer:
     cdef readonly object clip
     cdef public bint frozen
 
-    def __init__(self, shape, *, epsilon=1e-8, clip=10.0, prior_count=1e-4):
+    def __cinit__(self, shape, *, epsilon=1e-8, clip=10.0, prior_count=1e-4):
         self.stats = RunningStatsVec(shape, prior_count=prior_count)
         self.epsilon = arrays.number(epsilon, "epsilon", above=0.0)
         self.clip = limit_of(clip)
@@ -160,8 +160,8 @@ cdef class RunningRewardNormalizer:
     cdef object running         # (num_envs,) returns
     cdef object ended           # (num_envs,) whether the step before was the last of its episode
 
-    def __init__(self, num_envs=1, *, gamma=0.99, epsilon=1e-8, clip=10.0, prior_count=1e-4,
-                 convention="stable-baselines3", autoreset="same_step"):
+    def __cinit__(self, num_envs=1, *, gamma=0.99, epsilon=1e-8, clip=10.0, prior_count=1e-4,
+                  convention="stable-baselines3", autoreset="same_step"):
         self.num_envs = arrays.integer(num_envs, "num_envs", minimum=1)
         self.gamma = arrays.number(gamma, "gamma", minimum=0.0, maximum=1.0)
         self.epsilon = arrays.number(epsilon, "epsilon", above=0.0)

@@ -289,6 +289,8 @@ cdef class EmaRunningStats:
         cdef double n = arrays.integer(state["count"], "count", minimum=0, maximum=int(MOST_SAMPLES))
         cdef double mean = arrays.number(state["mean"], "mean")
         cdef double var = arrays.number(state["var"], "var", minimum=0.0)
+        if n == 0.0 and (mean or var):
+            raise ConfigError("expected mean and var to be 0 where count is 0")
         with nogil, self.lock:
             self.alpha, self._count, self._mean, self._var = alpha, n, mean, var
 

@@ -153,6 +153,14 @@ cdef bint step(cnp.ndarray target, cnp.ndarray source, double rate, bint toward,
         return step_of(<double*>t, <const double*>s, rate, n, toward, ask)
 
 
+cdef bint is_finite(cnp.ndarray array):
+    cdef void* data = cnp.PyArray_DATA(array)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(array)
+    cdef bint single = cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT
+    with nogil:
+        return all_finite(<const float*>data, n) if single else all_finite(<const double*>data, n)
+
+
 cdef inline bint step_of(real* t, const real* s, real rate, Py_ssize_t n, bint toward, bint ask) noexcept nogil:
     if ask:
         return toward_is_finite(t, s, rate, n) if toward else all_finite(s, n) and all_finite(t, n)
@@ -173,7 +181,9 @@ cdef list average(list parts, cnp.ndarray shares, out):
         for j in range(len(first)):
             name = at(f"vectors[{k}]", j, first)
             check_like(first[j], parts[k][j], at("vectors[0]", j, first), name)
-            parts[k][j] = arrays.finite(np.ascontiguousarray(parts[k][j]).reshape((<object>first[j]).shape), name)
+            parts[k][j] = array = np.ascontiguousarray(parts[k][j]).reshape((<object>first[j]).shape)
+            if not is_finite(array):
+                arrays.finite(array, name)
     for j in range(len(first)):
         inputs = [parts[k][i] for k in range(count) for i in range(len(first))] if out is not None else ()
         result.append(arrays.out_array(

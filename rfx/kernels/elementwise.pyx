@@ -132,7 +132,7 @@ cdef bint goal_distances(
         for j in range(d):
             delta = <double>rows[i * step + j] - goal[j]
             square += delta * delta
-        y = -scale * sqrt(square)
+        y = 0.0 - scale * sqrt(square)
         out[i] = <real>y
         good &= out[i] - out[i] == 0
     return good

@@ -216,6 +216,21 @@ def test_out_is_written_and_returned(change):
         change(x, out=np.empty(x.shape, np.float32))
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 9), st.integers(0, 2**64 - 1))
+def test_nothing_is_written_beside_out(layout, h, w, pad, seed):
+    x = laid_out(pictures(n=3, h=h, w=w), layout)
+    memory = np.full(x.size + 128, 77, np.uint8)
+    out = memory[64:-64].reshape(x.shape)
+    random_shift(x, pad, seed, layout=layout, out=out)
+    random_shift(x, pad, seed, mode="edge", layout=layout, out=out)
+    random_cutout(x, (1, min(h, w)), seed, layout=layout, out=out)
+    random_crop(x, (h, w), seed, layout=layout, out=out)
+    color_jitter(x, seed, brightness=1.0, contrast=1.0, saturation=1.0, layout=layout, out=out)
+    assert (memory[:64] == 77).all()
+    assert (memory[-64:] == 77).all()
+
+
 def test_not_contiguous_images_are_taken():
     x = pictures(h=18, w=16)
     np.testing.assert_array_equal(random_shift(x[:, :, ::2, ::2], 2, 3), random_shift(x[:, :, ::2, ::2].copy(), 2, 3))

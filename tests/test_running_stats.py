@@ -229,6 +229,8 @@ class TestVectors:
         one = RunningStatsVec(())
         one.batch_update([1.0, 2.0, 3.0])
         assert float(one.mean()) == 2.0
+        assert one.mean().shape == one.var().shape == one.std().shape == ()
+        assert one.standardize(2.0).shape == one.normalize([1.0, 2.0])[0].shape == ()
         empty = RunningStatsVec(0)
         empty.batch_update(np.zeros((5, 0)))
         assert empty.count() == 5

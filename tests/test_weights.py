@@ -144,6 +144,8 @@ def test_wrong_arguments_are_refused(update, rate):
         update(target, source, -0.1)
     with pytest.raises(InvalidValueError):
         update(target, source, math.nan)
+    with pytest.raises(DTypeError, match="atomic"):
+        update(target, source, rate, atomic=np.ones(2))
 
 
 def test_tau_above_1_is_refused():
@@ -182,6 +184,7 @@ def test_wrong_averages_are_refused():
         ([[a], [a, a]], ShapeError),
         ([a, np.array([1.0, math.nan, 1.0])], InvalidValueError),
         (a, DTypeError),
+        (np.array(1.0), DTypeError),
         (3, DTypeError),
     ):
         with pytest.raises(error):

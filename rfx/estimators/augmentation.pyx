@@ -55,7 +55,7 @@ def random_shift(images, pad, seed, *, mode="zeros", layout="NCHW", out=None):
     -----
     Kostrikov, Yarats and Fergus 2020; Yarats et al. 2021. Nothing is interpolated: shifts are whole pixels.
     """
-    if mode not in ("zeros", "edge"):
+    if not isinstance(mode, str) or mode not in ("zeros", "edge"):
         raise ConfigError(f"expected mode to be 'zeros' or 'edge', got {mode!r}")
     cdef Layout a
     cdef cnp.ndarray x = pictures(images, layout, MOVED, &a)
@@ -260,7 +260,7 @@ cdef cnp.ndarray pictures(images, layout, tuple dtypes, Layout* a):
         raise DTypeError(f"expected images to be a numpy array, got {type(images).__name__}")
     if images.dtype not in dtypes:
         raise DTypeError(f"expected images of dtype {', '.join([str(d) for d in dtypes])}, got {images.dtype}")
-    if layout not in ("NCHW", "NHWC", "NHW"):
+    if not isinstance(layout, str) or layout not in ("NCHW", "NHWC", "NHW"):
         raise ConfigError(f"expected layout to be 'NCHW', 'NHWC' or 'NHW', got {layout!r}")
     if images.ndim != len(layout):
         raise ShapeError(f"expected images of shape ({', '.join(layout)}), got {images.shape}")

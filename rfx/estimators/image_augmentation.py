@@ -37,7 +37,7 @@ class RandomShift:
 
     def __post_init__(self) -> None:
         arrays.integer(self.pad, "pad", minimum=0, maximum=2**31 - 1)
-        if self.mode not in ("zeros", "edge"):
+        if not isinstance(self.mode, str) or self.mode not in ("zeros", "edge"):
             raise ConfigError(f"expected mode to be 'zeros' or 'edge', got {self.mode!r}")
 
     def augment_batch(self, images: NDArray[Any], seed: Seed, *, layout: Layout = "NCHW") -> NDArray[Any]:

@@ -167,9 +167,9 @@ cdef class RunningRewardNormalizer:
         self.epsilon = arrays.number(epsilon, "epsilon", above=0.0)
         self.clip = limit_of(clip)
         self.stats = RunningStatsVec((), prior_count=prior_count)
-        if convention not in ("stable-baselines3", "gymnasium"):
+        if not isinstance(convention, str) or convention not in ("stable-baselines3", "gymnasium"):
             raise ConfigError(f"expected convention to be 'stable-baselines3' or 'gymnasium', got {convention!r}")
-        if autoreset not in ("same_step", "next_step"):
+        if not isinstance(autoreset, str) or autoreset not in ("same_step", "next_step"):
             raise ConfigError(f"expected autoreset to be 'same_step' or 'next_step', got {autoreset!r}")
         self.convention, self.autoreset = convention, autoreset
         self.frozen = False

@@ -53,7 +53,7 @@ cdef class RunningStats:
         cdef double value = x if type(x) is float else arrays.number(x, "x")
         cdef double mean, m2
         cdef bint good
-        with nogil, self.lock:
+        with self.lock:
             mean, m2 = self._mean, self._m2
             moments_push(value, self._count + 1.0, &mean, &m2)
             good = isfinite(mean) and isfinite(m2)

@@ -176,11 +176,11 @@ cdef class RunningStatsVec:
         less = arrays.integer(ddof, "ddof", minimum=0)
         n, _, m2 = self.now()
         weight = n + self.prior_count - less
-        return m2 / weight if weight > 0.0 else np.zeros(self.shape)
+        return np.asarray(m2 / weight) if weight > 0.0 else np.zeros(self.shape)
 
     def std(self, ddof=0):
         """Return the root of :meth:`var`."""
-        return np.sqrt(self.var(ddof))
+        return np.asarray(np.sqrt(self.var(ddof)))
 
     def normalize(self, x, out=None):
         """Return ``(x - mean) / std``, 0 where std is below 1e-8.
@@ -205,10 +205,11 @@ cdef class RunningStatsVec:
     def standardize(self, x, *, epsilon=1e-8, clip=math.inf, out=None):
         """Return ``(x - mean) / sqrt(var + epsilon)``, cut to [-clip, clip]; see :meth:`normalize`."""
         add = arrays.number(epsilon, "epsilon", above=0.0)
-        limit = math.inf if clip == math.inf else arrays.number(clip, "clip", above=0.0)
+        limit = math.inf if isinstance(clip, float) and clip == math.inf else arrays.number(clip, "clip", above=0.0)
         n, mean, m2 = self.now()
         weight = n + self.prior_count
-        return self.scaled(x, mean, 1.0 / np.sqrt((m2 / weight if weight > 0.0 else m2) + add), limit, out)
+        scale = np.asarray(1.0 / np.sqrt((m2 / weight if weight > 0.0 else m2) + add))
+        return self.scaled(x, mean, scale, limit, out)
 
     cdef object scaled(self, x, cnp.ndarray mean, cnp.ndarray scale, double limit, out):
         cdef cnp.ndarray array = taken(x, "x")

@@ -56,12 +56,9 @@ def shape_rewards_pbrs(rewards, phi_current, phi_next, gamma, dones, *, terminal
     """
     cdef double discount = arrays.number(gamma, "gamma", minimum=0.0, maximum=1.0)
     cdef double keep
-    if terminal == "raw":
-        keep = 0.0
-    elif terminal == "zero_potential":
-        keep = 1.0
-    else:
+    if not isinstance(terminal, str) or terminal not in ("raw", "zero_potential"):
         raise ConfigError(f"expected terminal to be 'raw' or 'zero_potential', got {terminal!r}")
+    keep = 1.0 if terminal == "zero_potential" else 0.0
     cdef cnp.ndarray r = arrays.floats(rewards, "rewards")
     shape = (<object>r).shape
     cdef cnp.ndarray phi = arrays.floats(phi_current, "phi_current", shape)

@@ -79,7 +79,7 @@ def average_weight_vectors(vectors, weights=None, *, out=None):
     DTypeError, ShapeError, InvalidValueError
         As :func:`reptile_update`; no vectors; weights below 0.
     """
-    if not isinstance(vectors, (list, tuple, np.ndarray)):
+    if not isinstance(vectors, (list, tuple)) and not (isinstance(vectors, np.ndarray) and vectors.ndim > 1):
         raise DTypeError(f"expected vectors to be a sequence of arrays, got {type(vectors).__name__}")
     cdef Py_ssize_t count = len(vectors)
     if count == 0:
@@ -109,7 +109,9 @@ polyak_update_simd = polyak_update
 average_weights_simd = average_weight_vectors
 
 
-cdef int update(targets, sources, double rate, str to, str by, bint toward, bint atomic) except -1:
+cdef int update(targets, sources, double rate, str to, str by, bint toward, atomic) except -1:
+    if type(atomic) is not bool:
+        raise DTypeError(f"expected atomic to be a bool, got {type(atomic).__name__}")
     cdef list into = many(targets, to), from_ = many(sources, by)
     cdef Py_ssize_t k
     if len(into) != len(from_):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
@@ -61,6 +61,7 @@ def slow_shift(x, pad, seed, mode):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", ["zeros", "edge"])
+@settings(max_examples=30)
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 12), st.integers(0, 2**64 - 1))
 def test_shift_is_a_window_of_the_padded_image(dtype, layout, mode, h, w, pad, seed):
     x = pictures(dtype, 5, 2, h, w, seed % 2**32)
@@ -101,6 +102,7 @@ def test_pad_0_copies():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 8), st.integers(0, 2**64 - 1))
 def test_crop_is_a_window(dtype, layout, height, width, seed):
     x = pictures(dtype)

@@ -6,7 +6,9 @@ The formulae are those of gymnasium's wrappers and of stable-baselines3's VecNor
 cimport cython
 cimport numpy as cnp
 
-from rfx.kernels.elementwise cimport return_step
+from libc.math cimport INFINITY, sqrt
+
+from rfx.kernels.elementwise cimport divide_within, return_step
 
 import math
 
@@ -213,22 +215,32 @@ cdef class RunningRewardNormalizer:
             self.stats.batch_update((<object>active)[:n])
         elif not np.isfinite(returns).all():
             raise InvalidValueError("expected rewards whose discounted sum is finite, got numbers that overflow")
-        result = self.scaled(given, x)
+        result = self.scaled(given)
         self.running, self.ended = returns, ended
         return result
 
     def normalize(self, rewards):
         """Return rewards of any shape scaled, without adding them."""
-        given = arrays.finite(arrays.floats(rewards, "rewards"), "rewards")
-        return self.scaled(given, given)
+        given = arrays.floats(rewards, "rewards")
+        return self.scaled(given)
 
-    cdef object scaled(self, given, x):
-        with np.errstate(over="ignore"):
-            y = np.asarray(x / np.sqrt(float(self.stats.var()) + self.epsilon))
-            if self.clip is not None:
-                y = np.clip(y, -self.clip, self.clip)
-            y = y.astype(given.dtype)
-        return arrays.finite(y, "the scaled rewards")
+    cdef object scaled(self, cnp.ndarray x):
+        cdef cnp.ndarray result = np.empty((<object>x).shape, (<object>x).dtype)
+        cdef double by = sqrt(<double>self.stats.var() + self.epsilon)
+        cdef double limit = INFINITY if self.clip is None else <double>self.clip
+        cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+        cdef void* source = cnp.PyArray_DATA(x)
+        cdef void* target = cnp.PyArray_DATA(result)
+        cdef bint single = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT, good
+        with nogil:
+            if single:
+                good = divide_within(<const float*>source, by, limit, <float*>target, n)
+            else:
+                good = divide_within(<const double*>source, by, limit, <double*>target, n)
+        if not good:
+            arrays.finite(x, "rewards")
+            raise InvalidValueError("expected rewards in the range of their dtype when scaled, got ones that overflow")
+        return result
 
     @property
     def returns(self):

@@ -10,6 +10,7 @@ cdef bint shape_potential(
 cdef bint goal_distances(
     const real* rows, Py_ssize_t n, Py_ssize_t step, const real* goal, Py_ssize_t d, double scale,
     real* out) noexcept nogil
+cdef bint divide_within(const real* x, double by, double limit, real* out, Py_ssize_t n) noexcept nogil
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil
 cdef bint toward_is_finite(const real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil
 cdef bint move_toward(real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil

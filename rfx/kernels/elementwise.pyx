@@ -110,6 +110,19 @@ cdef Py_ssize_t return_step(
     return taken
 
 
+cdef bint divide_within(const real* x, double by, double limit, real* out, Py_ssize_t n) noexcept nogil:
+    # clip(x / by, -limit, limit); whether all x and all results are finite
+    cdef Py_ssize_t i
+    cdef double y
+    cdef bint good = True
+    for i in range(n):
+        y = x[i] / by
+        y = limit if y > limit else -limit if y < -limit else y
+        out[i] = <real>y
+        good &= x[i] - x[i] == 0 and out[i] - out[i] == 0
+    return good
+
+
 cdef bint shape_potential(
         const real* rewards, const real* phi, const real* phi_next, const unsigned char* ended, real gamma,
         real terminal_phi, real* out, Py_ssize_t n) noexcept nogil:

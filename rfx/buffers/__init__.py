@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 # public name -> the module it lives in
 _HOME = {
     "Column": "rfx.buffers.columns",
-    "SequenceReplayBuffer": "rfx.buffers.sequence",
+    "EpisodeTracker": "rfx.buffers.episodes",
+    "ExperienceTable": "rfx.buffers.table",
     "FrameStackReplayBuffer": "rfx.buffers.frames",
     "HERBuffer": "rfx.buffers.her",
-    "EpisodeTracker": "rfx.buffers.episodes",
-    "OfflineDataset": "rfx.buffers.offline",
     "MixedSampler": "rfx.buffers.mixed",
-    "sample_mixed": "rfx.buffers.mixed",
     "MmapReplayBuffer": "rfx.buffers.mapped",
+    "OfflineDataset": "rfx.buffers.offline",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
-    "ExperienceTable": "rfx.buffers.table",
     "ReplayBuffer": "rfx.buffers.replay",
+    "sample_mixed": "rfx.buffers.mixed",
+    "SequenceReplayBuffer": "rfx.buffers.sequence",
 }
 
 __all__ = [*_HOME]

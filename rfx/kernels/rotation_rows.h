@@ -8,13 +8,8 @@
 #include <Python.h>
 #include <math.h>
 
-#if defined(RFX_CLONES)
-/* defined already */
-#elif defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__)
-#define RFX_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define RFX_CLONES
-#endif
+#include "clones.h"
+
 #if defined(__GNUC__)
 #define RFX_INLINE static inline __attribute__((always_inline))
 #elif defined(_MSC_VER)

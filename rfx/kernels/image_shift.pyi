@@ -1,0 +1,1 @@
+"""Shifts, crops and filled boxes of images, by bytes, C level only: see image_shift.pxd."""

@@ -26,7 +26,12 @@ typedef struct {
 
 RFX_INLINE double rfx_lane_sum(const double *s)
 {
-    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    double four[4], two[2];
+    for (int k = 0; k < 4; k++)
+        four[k] = s[k] + s[k + 4];
+    for (int k = 0; k < 2; k++)
+        two[k] = four[k] + four[k + 2];
+    return two[0] + two[1];
 }
 
 /* How many the mask lets through (NULL: all); the first of them goes to first. */
@@ -57,40 +62,40 @@ RFX_INLINE double rfx_sum_from(const double *restrict r, const unsigned char *re
     return rfx_lane_sum(s);
 }
 
-/* out = (r - first) - mean, 0 behind the mask; returns the sum of squares */
-RFX_INLINE double rfx_deviate(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first,
-                              double mean, double *restrict out)
+/* sum of ((r - first) - mean)^2 */
+RFX_INLINE double rfx_squares(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first,
+                              double mean)
 {
     double q[RFX_LANES] = {0};
     Py_ssize_t i, k, whole = n - n % RFX_LANES;
     for (i = 0; i < whole; i += RFX_LANES)
         for (k = 0; k < RFX_LANES; k++) {
             double v = mask == NULL || mask[i + k] ? (r[i + k] - first) - mean : 0.0;
-            out[i + k] = v;
             q[k] += v * v;
         }
     for (k = 0; k < n - whole; k++) {
         double v = mask == NULL || mask[whole + k] ? (r[whole + k] - first) - mean : 0.0;
-        out[whole + k] = v;
         q[k] += v * v;
     }
     return rfx_lane_sum(q);
+}
+
+/* out = ((r - first) - mean) scale, 0 behind the mask, and no -0 */
+RFX_INLINE void rfx_scaled(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first,
+                           double mean, double scale, double *restrict out)
+{
+    Py_ssize_t i, k, whole = n - n % RFX_LANES;
+    for (i = 0; i < whole; i += RFX_LANES)
+        for (k = 0; k < RFX_LANES; k++)
+            out[i + k] = (mask == NULL || mask[i + k] ? ((r[i + k] - first) - mean) * scale : 0.0) + 0.0;
+    for (; i < n; i++)
+        out[i] = (mask == NULL || mask[i] ? ((r[i] - first) - mean) * scale : 0.0) + 0.0;
 }
 
 RFX_INLINE double rfx_std(double squares, double count, double ddof)
 {
     double rest = count - ddof;
     return sqrt(rest > 0.0 ? squares / rest : 0.0);
-}
-
-RFX_INLINE void rfx_scale_by(double *restrict x, Py_ssize_t n, double scale)
-{
-    Py_ssize_t i, k, whole = n - n % RFX_LANES;
-    for (i = 0; i < whole; i += RFX_LANES)
-        for (k = 0; k < RFX_LANES; k++)
-            x[i + k] = x[i + k] * scale + 0.0; /* no -0 */
-    for (; i < n; i++)
-        x[i] = x[i] * scale + 0.0;
 }
 
 /* Group g is r[at(g)] .. r[at(g + 1) - 1], at(g) = offsets[g], or g * size where offsets is NULL.
@@ -105,27 +110,27 @@ RFX_INLINE int rfx_groups(const double *restrict r, const unsigned char *restric
     for (Py_ssize_t g = 0; g < groups; g += RFX_BLOCK) {
         int b, m = (int)(groups - g < RFX_BLOCK ? groups - g : RFX_BLOCK);
 #define RFX_AT(b) (offsets == NULL ? (g + (b)) * size : offsets[g + (b)])
-#define RFX_MASK(b) (mask == NULL ? NULL : mask + RFX_AT(b))
+#define RFX_ROW(b) r + RFX_AT(b), mask == NULL ? NULL : mask + RFX_AT(b), RFX_AT((b) + 1) - RFX_AT(b)
         for (b = 0; b < m; b++) {
-            count[b] = rfx_count(r + RFX_AT(b), RFX_MASK(b), RFX_AT(b + 1) - RFX_AT(b), &first[b]);
-            mean[b] = rfx_sum_from(r + RFX_AT(b), RFX_MASK(b), RFX_AT(b + 1) - RFX_AT(b), first[b]);
+            count[b] = rfx_count(RFX_ROW(b), &first[b]);
+            mean[b] = rfx_sum_from(RFX_ROW(b), first[b]);
         }
         for (b = 0; b < m; b++)
             mean[b] = mean[b] / (count[b] > 1.0 ? count[b] : 1.0);
         for (b = 0; b < m; b++)
-            squares[b] = rfx_deviate(r + RFX_AT(b), RFX_MASK(b), RFX_AT(b + 1) - RFX_AT(b), first[b], mean[b],
-                                     out + RFX_AT(b));
+            squares[b] = rfx_squares(RFX_ROW(b), first[b], mean[b]);
         for (b = 0; b < m; b++) {
             double std = rfx_std(squares[b], count[b], ddof);
             double divisor = by_group ? (std > least ? std + eps : 0.0) : shared;
-            double others = left_out && count[b] > 1.0 ? count[b] / (count[b] - 1.0) : 1.0;
-            scale[b] = divisor > 0.0 ? others / divisor : 0.0;
+            scale[b] = divisor > 0.0 ? 1.0 / divisor : 0.0;
             bad |= !(squares[b] <= 1.7976931348623157e308);
         }
+        for (b = 0; left_out && b < m; b++)
+            scale[b] *= count[b] > 1.0 ? count[b] / (count[b] - 1.0) : 1.0;
         for (b = 0; b < m; b++)
-            rfx_scale_by(out + RFX_AT(b), RFX_AT(b + 1) - RFX_AT(b), scale[b]);
+            rfx_scaled(RFX_ROW(b), first[b], mean[b], scale[b], out + RFX_AT(b));
 #undef RFX_AT
-#undef RFX_MASK
+#undef RFX_ROW
     }
     return bad;
 }
@@ -133,6 +138,10 @@ RFX_INLINE int rfx_groups(const double *restrict r, const unsigned char *restric
 RFX_CLONES static int rfx_even_groups(const double *r, Py_ssize_t groups, Py_ssize_t size, const rfx_group_rule *rule,
                                       double *out)
 {
+    if (size == 8) /* usual sizes as constants: no loop is left inside */
+        return rfx_groups(r, NULL, NULL, 8, groups, rule, out);
+    if (size == 16)
+        return rfx_groups(r, NULL, NULL, 16, groups, rule, out);
     return rfx_groups(r, NULL, NULL, size, groups, rule, out);
 }
 
@@ -148,12 +157,12 @@ static int rfx_masked_groups(const double *r, const unsigned char *mask, const l
     return rfx_groups(r, mask, offsets, 0, groups, rule, out);
 }
 
-/* Standard deviation of all that the mask lets through (NULL: all); scratch has room for n. */
-static double rfx_spread(const double *r, const unsigned char *mask, Py_ssize_t n, double ddof, double *scratch)
+/* Standard deviation of all that the mask lets through (NULL: all). */
+static double rfx_spread(const double *r, const unsigned char *mask, Py_ssize_t n, double ddof)
 {
     double first, count = rfx_count(r, mask, n, &first);
     double mean = rfx_sum_from(r, mask, n, first) / (count > 1.0 ? count : 1.0);
-    return rfx_std(rfx_deviate(r, mask, n, first, mean, scratch), count, ddof);
+    return rfx_std(rfx_squares(r, mask, n, first, mean), count, ddof);
 }
 
 #endif

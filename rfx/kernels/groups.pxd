@@ -17,5 +17,4 @@ cdef bint even_groups(
 cdef bint ragged_groups(
     const double* rewards, const unsigned char* mask, const int64_t* offsets, Py_ssize_t groups, const GroupRule* rule,
     double* out) noexcept nogil
-cdef double spread(
-    const double* rewards, const unsigned char* mask, Py_ssize_t n, double ddof, double* scratch) noexcept nogil
+cdef double spread(const double* rewards, const unsigned char* mask, Py_ssize_t n, double ddof) noexcept nogil

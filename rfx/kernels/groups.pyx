@@ -7,7 +7,7 @@ cdef extern from "groups.h" nogil:
     int rfx_even_groups(const double*, Py_ssize_t, Py_ssize_t, const GroupRule*, double*)
     int rfx_ragged_groups(const double*, const long long*, Py_ssize_t, const GroupRule*, double*)
     int rfx_masked_groups(const double*, const unsigned char*, const long long*, Py_ssize_t, const GroupRule*, double*)
-    double rfx_spread(const double*, const unsigned char*, Py_ssize_t, double, double*)
+    double rfx_spread(const double*, const unsigned char*, Py_ssize_t, double)
 
 
 cdef bint even_groups(
@@ -25,7 +25,6 @@ cdef bint ragged_groups(
     return rfx_masked_groups(rewards, mask, <const long long*>offsets, groups, rule, out)
 
 
-cdef double spread(
-        const double* rewards, const unsigned char* mask, Py_ssize_t n, double ddof, double* scratch) noexcept nogil:
-    # standard deviation of all that the mask lets through; scratch has room for n
-    return rfx_spread(rewards, mask, n, ddof, scratch)
+cdef double spread(const double* rewards, const unsigned char* mask, Py_ssize_t n, double ddof) noexcept nogil:
+    # standard deviation of all that the mask lets through
+    return rfx_spread(rewards, mask, n, ddof)

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfx.llm.advantages import compute_group_advantages as compute_group_advantages
     from rfx.llm.advantages import group_advantages as group_advantages
+    from rfx.llm.divergence import categorical_kl as categorical_kl
+    from rfx.llm.divergence import compute_token_kl as compute_token_kl
+    from rfx.llm.divergence import token_kl as token_kl
+    from rfx.llm.reduction import reduce_tokens as reduce_tokens
 
 # public name -> the module it lives in
 _HOME = {
+    "categorical_kl": "rfx.llm.divergence",
     "compute_group_advantages": "rfx.llm.advantages",
+    "compute_token_kl": "rfx.llm.divergence",
     "group_advantages": "rfx.llm.advantages",
+    "reduce_tokens": "rfx.llm.reduction",
+    "token_kl": "rfx.llm.divergence",
 }
 
 __all__ = [*_HOME]

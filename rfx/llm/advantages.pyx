@@ -9,6 +9,7 @@ import numpy as np
 
 from rfx.arrays import finite, floats, integer, number, out_array
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.llm.reduction import token_mask
 
 cnp.import_array()
 
@@ -106,7 +107,7 @@ def group_advantages(rewards, group_size=None, group_ids=None, *, scale="group",
     rule.by_group = scale == "group"
     size = size_of_groups(given, group_size, group_ids)
     if mask is not None:
-        mask = flags(mask, np.shape(given))
+        mask = token_mask(mask, np.shape(given)).reshape(-1)
     if scale == "batch":
         rule.shared = overall(given, mask, &rule)
     if size and mask is None:
@@ -136,17 +137,6 @@ cdef Py_ssize_t size_of_groups(cnp.ndarray rewards, group_size, group_ids) excep
     return size
 
 
-cdef object flags(mask, shape):
-    array = np.asarray(mask)
-    if array.dtype.kind != "b":
-        if array.dtype.kind not in "iuf" or not ((array == 0) | (array == 1)).all():
-            raise DTypeError(f"expected mask to be bool, got dtype {array.dtype}")
-        array = array != 0
-    if array.shape != shape:
-        raise ShapeError(f"expected mask of shape {shape}, got {array.shape}")
-    return np.ascontiguousarray(array).reshape(-1)
-
-
 cdef int refuse(rewards, mask) except -1:
     finite(rewards if mask is None else np.where(mask.reshape(np.shape(rewards)), rewards, 0.0), "rewards")
     raise InvalidValueError("expected rewards whose squares stay in the range of float64, got larger ones")
@@ -156,7 +146,6 @@ cdef double overall(cnp.ndarray rewards, mask, GroupRule* rule) except? -1.0:
     # what all advantages are divided by: 0 stands for rewards that do not differ
     cdef const double[::1] r = rewards.astype(np.float64, copy=False).reshape(-1)
     cdef const unsigned char[::1] m
-    cdef double[::1] scratch = np.empty(rewards.size)
     cdef const unsigned char* let = NULL
     cdef double std
     if r.shape[0] == 0:
@@ -165,7 +154,7 @@ cdef double overall(cnp.ndarray rewards, mask, GroupRule* rule) except? -1.0:
         m = mask.view(np.uint8)
         let = &m[0]
     with nogil:
-        std = spread(&r[0], let, r.shape[0], rule.ddof, &scratch[0])
+        std = spread(&r[0], let, r.shape[0], rule.ddof)
     if not std <= 1.7976931348623157e308:
         refuse(rewards, mask)
     return std + rule.eps if std > rule.std_floor else 0.0

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from rfx.llm.divergence import compute_token_kl as compute_token_kl
     from rfx.llm.divergence import token_kl as token_kl
     from rfx.llm.reduction import reduce_tokens as reduce_tokens
+    from rfx.llm.varlen import VarLenStore as VarLenStore
 
 # public name -> the module it lives in
 _HOME = {
+    "VarLenStore": "rfx.llm.varlen",
     "categorical_kl": "rfx.llm.divergence",
     "compute_group_advantages": "rfx.llm.advantages",
     "compute_token_kl": "rfx.llm.divergence",

@@ -9,16 +9,20 @@ if TYPE_CHECKING:
     from rfx.llm.divergence import categorical_kl as categorical_kl
     from rfx.llm.divergence import compute_token_kl as compute_token_kl
     from rfx.llm.divergence import token_kl as token_kl
+    from rfx.llm.packed import PackedSequences as PackedSequences
+    from rfx.llm.packing import pack_sequences as pack_sequences
     from rfx.llm.reduction import reduce_tokens as reduce_tokens
     from rfx.llm.varlen import VarLenStore as VarLenStore
 
 # public name -> the module it lives in
 _HOME = {
+    "PackedSequences": "rfx.llm.packed",
     "VarLenStore": "rfx.llm.varlen",
     "categorical_kl": "rfx.llm.divergence",
     "compute_group_advantages": "rfx.llm.advantages",
     "compute_token_kl": "rfx.llm.divergence",
     "group_advantages": "rfx.llm.advantages",
+    "pack_sequences": "rfx.llm.packing",
     "reduce_tokens": "rfx.llm.reduction",
     "token_kl": "rfx.llm.divergence",
 }

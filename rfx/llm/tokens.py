@@ -49,9 +49,9 @@ def _converted(array: NDArray[Any], name: str, dtype: np.dtype[Any], strict: boo
         if low < limits.min or high > limits.max:
             raise InvalidValueError(f"expected {name} within {limits.min}..{limits.max}, got {low}..{high}")
         return array.astype(dtype)
-    exact = array.astype(dtype)
-    whole = array.dtype.kind in "iu" and np.array_equal(exact, array)  # integers that stay what they are
-    if not whole and (dtype.kind != "f" or strict):
+    integers = array.dtype.kind in "iu"
+    exact = array.astype(dtype) if integers or dtype.kind == "f" else array
+    if not (integers and np.array_equal(exact, array)) and (dtype.kind != "f" or strict):
         raise DTypeError(f"expected {name} of dtype {dtype}, got {array.dtype}; convert it yourself if a loss is meant")
     return exact
 

@@ -34,12 +34,16 @@ KINDS = {
 KINDS |= {s: np.dtype(s) for s in ("|i1", "|u1", "|b1")}
 
 
+def checksum(starts: NDArray[Any], values: NDArray[Any]) -> int:
+    return zlib.crc32(values.view(np.uint8).data, zlib.crc32(starts.view(np.uint8).data))
+
+
 def write(path: Any, offsets: NDArray[Any], values: NDArray[Any]) -> None:
     """Write a file beside ``path`` and move it there when it is whole."""
     target = Path(path)
     dtype = values.dtype.newbyteorder("<")
     starts, data = offsets.astype("<i8"), values.astype(dtype, copy=False)
-    body = zlib.crc32(memoryview(data).cast("B") if data.size else b"", zlib.crc32(starts.tobytes()))
+    body = checksum(starts, data)
     header = HEADER.pack(MAGIC, dtype.str.encode(), len(starts) - 1, data.size, body)
     draft = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
@@ -70,6 +74,6 @@ def read(path: Any) -> tuple[NDArray[Any], NDArray[Any]]:
             raise CodecError(f"expected {whole} bytes, got {size}: the file is cut off or has something behind it")
         starts = np.fromfile(file, "<i8", n + 1)
         values = np.fromfile(file, dtype, m)
-    if zlib.crc32(memoryview(values).cast("B") if m else b"", zlib.crc32(starts.tobytes())) != body:
+    if checksum(starts, values) != body:
         raise CodecError("expected contents that fit their checksum, got others: the file is damaged")
     return starts.astype(np.int64), values.astype(dtype.newbyteorder("="), copy=False)

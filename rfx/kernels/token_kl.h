@@ -72,42 +72,61 @@ RFX_INLINE double rfx_kl_lane_sum(const double *s)
 RFX_KL(double, d)
 RFX_KL(float, f)
 
-/* One term of each estimator. Where neither says that the token is possible, there is nothing to compare: 0. */
-RFX_INLINE double rfx_k_term(int kind, double policy, double reference)
-{
-    double d = reference - policy;
-    d = policy == -INFINITY && reference == -INFINITY ? 0.0 : d;
-    if (kind == 1)
-        return 0.0 - d;
-    return kind == 2 ? 0.5 * d * d : rfx_exp_above_tangent(d);
-}
-
+/* d = reference - policy of n tokens, at most a block; 0 behind the mask (NULL: none), and 0 where neither says that the
+ * token is possible: there is nothing to compare. Returns the largest |d|. */
 #define RFX_KS(REAL, SUFFIX)                                                                                              \
-    RFX_INLINE int rfx_k_loop_##SUFFIX(int kind, const REAL *restrict p, const REAL *restrict r,                          \
-                                       const unsigned char *restrict mask, REAL *restrict out, Py_ssize_t n)              \
+    RFX_INLINE double rfx_log_ratios_##SUFFIX(const REAL *restrict p, const REAL *restrict r,                             \
+                                              const unsigned char *restrict mask, double *restrict d, Py_ssize_t n,       \
+                                              rfx_flag *bad)                                                              \
     {                                                                                                                     \
+        double reach[RFX_KL_LANES] = {0}, most = 0.0;                                                                     \
+        rfx_flag wrong = 0;                                                                                               \
+        Py_ssize_t i, k, whole = n - n % RFX_KL_LANES;                                                                    \
+        if (mask == NULL)                                                                                                 \
+            for (i = 0; i < n; i++) {                                                                                     \
+                double a = p[i], b = r[i], least = a < b ? b : a;                                                         \
+                d[i] = least == -INFINITY ? 0.0 : b - a;                                                                  \
+                wrong |= !(a < INFINITY) | !(b < INFINITY);                                                               \
+            }                                                                                                             \
+        else                                                                                                              \
+            for (i = 0; i < n; i++) {                                                                                     \
+                double a = mask[i] ? p[i] : 0.0, b = mask[i] ? r[i] : 0.0;                                                \
+                d[i] = a == -INFINITY && b == -INFINITY ? 0.0 : b - a;                                                    \
+                wrong |= !(a < INFINITY) | !(b < INFINITY);                                                               \
+            }                                                                                                             \
+        *bad |= wrong;                                                                                                    \
+        for (i = 0; i < whole; i += RFX_KL_LANES)                                                                         \
+            for (k = 0; k < RFX_KL_LANES; k++)                                                                            \
+                reach[k] = fabs(d[i + k]) > reach[k] ? fabs(d[i + k]) : reach[k];                                         \
+        for (k = 0; k < n - whole; k++)                                                                                   \
+            reach[k] = fabs(d[whole + k]) > reach[k] ? fabs(d[whole + k]) : reach[k];                                     \
+        for (k = 0; k < RFX_KL_LANES; k++)                                                                                \
+            most = reach[k] > most ? reach[k] : most;                                                                     \
+        return most;                                                                                                      \
+    }                                                                                                                     \
+    /* k1, k2 or k3 of each token; returns whether something was NaN or inf. Blocks of small d need no exp. */            \
+    RFX_CLONES static int rfx_k_terms_##SUFFIX(int kind, const REAL *p, const REAL *r, const unsigned char *mask,         \
+                                               REAL *restrict out, Py_ssize_t n)                                          \
+    {                                                                                                                     \
+        double d[RFX_KL_BLOCK];                                                                                           \
         rfx_flag bad = 0;                                                                                                 \
-        for (Py_ssize_t i = 0; i < n; i++) {                                                                              \
-            double a = p[i], b = r[i], k;                                                                                 \
-            a = mask == NULL || mask[i] ? a : 0.0;                                                                        \
-            b = mask == NULL || mask[i] ? b : 0.0;                                                                        \
-            k = rfx_k_term(kind, a, b);                                                                                   \
-            bad |= !(a < INFINITY) | !(b < INFINITY);                                                                     \
-            out[i] = (REAL)k;                                                                                             \
+        for (Py_ssize_t at = 0; at < n; at += RFX_KL_BLOCK) {                                                             \
+            int i, m = (int)(n - at < RFX_KL_BLOCK ? n - at : RFX_KL_BLOCK);                                              \
+            double most = rfx_log_ratios_##SUFFIX(p + at, r + at, mask == NULL ? NULL : mask + at, d, m, &bad);           \
+            if (kind == 1)                                                                                                \
+                for (i = 0; i < m; i++)                                                                                   \
+                    out[at + i] = (REAL)(0.0 - d[i]);                                                                     \
+            else if (kind == 2)                                                                                           \
+                for (i = 0; i < m; i++)                                                                                   \
+                    out[at + i] = (REAL)(0.5 * d[i] * d[i]);                                                              \
+            else if (most < 0.34657)                                                                                      \
+                for (i = 0; i < m; i++)                                                                                   \
+                    out[at + i] = (REAL)rfx_exp_above_tangent_near(d[i]);                                                 \
+            else                                                                                                          \
+                for (i = 0; i < m; i++)                                                                                   \
+                    out[at + i] = (REAL)rfx_exp_above_tangent(d[i]);                                                      \
         }                                                                                                                 \
         return bad != 0;                                                                                                  \
-    }                                                                                                                     \
-    /* k1, k2 or k3 of each token, 0 behind the mask (NULL: none); returns whether something was NaN or inf. */           \
-    RFX_CLONES static int rfx_k_terms_##SUFFIX(int kind, const REAL *p, const REAL *r, const unsigned char *mask,         \
-                                               REAL *out, Py_ssize_t n)                                                   \
-    {                                                                                                                     \
-        if (kind == 1)                                                                                                    \
-            return rfx_k_loop_##SUFFIX(1, p, r, mask, out, n);                                                            \
-        if (kind == 2)                                                                                                    \
-            return rfx_k_loop_##SUFFIX(2, p, r, mask, out, n);                                                            \
-        if (mask == NULL)                                                                                                 \
-            return rfx_k_loop_##SUFFIX(3, p, r, NULL, out, n);                                                            \
-        return rfx_k_loop_##SUFFIX(3, p, r, mask, out, n);                                                                \
     }
 
 RFX_KS(double, d)

@@ -348,3 +348,9 @@ def test_a_step_against_the_slope_lowers_the_loss():
     stepped = ppo_clip_loss(new - 1e-3 * got.grad, old, adv, mask=mask, level="sequence")
     assert stepped.loss < got.loss
     assert reduce_tokens(got.grad**2, how="sum") > 0
+
+
+def test_results_say_in_one_line_what_they_are():
+    assert repr(ppo_clip_loss([[0.0]], [[0.0]], [1.0])) == "TokenLoss(loss=-1, shape=(1, 1), clip_fraction=0.000)"
+    assert repr(dpo_loss([2.0], [1.0], [1.0], [1.0])) == "PreferenceLoss(pairs=1, accuracy=1.000)"
+    assert repr(kto_loss([2.0], [1.0], [True])) == "CompletionLoss(completions=1)"

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Level = Literal["token", "sequence"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TokenLoss:
     """A loss over tokens.
 
@@ -33,6 +33,9 @@ class TokenLoss:
     grad: Floats
     ratios: Floats
     clip_fraction: float
+
+    def __repr__(self) -> str:
+        return f"TokenLoss(loss={self.loss:.6g}, shape={self.grad.shape}, clip_fraction={self.clip_fraction:.3f})"
 
 
 def _log_ratios(log_probs: Any, old_log_probs: Any, mask: Any) -> tuple[Floats, Any]:

@@ -15,7 +15,7 @@ from rfx.llm.tokens import token_ids
 Vector = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DPOPair:
     """A prompt with two completions of it, the first preferred.
 
@@ -141,7 +141,7 @@ def collate_pairs(
     return {"input_ids": ids, "attention_mask": attention, "completion_mask": completions}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PreferenceLoss:
     """Loss of each pair, the rewards it implies, and its slope: (B,) float64 each.
 
@@ -159,14 +159,20 @@ class PreferenceLoss:
         """Share of pairs whose preferred completion has the higher reward; 0.0 without pairs."""
         return float(np.mean(self.chosen_rewards > self.rejected_rewards)) if len(self.losses) else 0.0
 
+    def __repr__(self) -> str:
+        return f"PreferenceLoss(pairs={len(self.losses)}, accuracy={self.accuracy:.3f})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class CompletionLoss:
     """Loss of each completion, the reward it implies, and the derivative by the policy's log-probability: (B,) float64."""
 
     losses: Vector
     rewards: Vector
     grad: Vector
+
+    def __repr__(self) -> str:
+        return f"CompletionLoss(completions={len(self.losses)})"
 
 
 def _log_probs(values: dict[str, ArrayLike]) -> list[Vector]:

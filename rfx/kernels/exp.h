@@ -74,12 +74,17 @@ RFX_INLINE double rfx_exp(double x)
     return y * rfx_power_of_two(half) * rfx_power_of_two(k - (half - RFX_MAGIC) + RFX_MAGIC);
 }
 
-/* exp(x) - 1 - x, which is not below 0 and keeps its digits where x is small; inf for x = inf and -inf. */
+/* exp(x) - 1 - x for |x| <= ln(2) / 2: not below 0, and with all of its digits however small x is. */
+RFX_INLINE double rfx_exp_above_tangent_near(double x)
+{
+    return x * x * rfx_exp_rest(x);
+}
+
+/* The same for any x; inf for x = inf and -inf. */
 RFX_INLINE double rfx_exp_above_tangent(double x)
 {
-    double near = x * x * rfx_exp_rest(x);
-    double far = (rfx_exp(x) - 1.0) - x;
-    far = x > 709.0 ? (x > 709.782712893384 ? INFINITY : far) : far;
+    double far = (rfx_exp(x) - 1.0) - (710.0 < x ? 710.0 : x);
+    double near = rfx_exp_above_tangent_near(x);
     return fabs(x) < 0.34657 ? near : far;
 }
 

@@ -1,0 +1,1 @@
+"""Which sequence goes to which row, C level only: see packing.pxd."""

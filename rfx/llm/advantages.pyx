@@ -99,7 +99,7 @@ def group_advantages(rewards, group_size=None, group_ids=None, *, scale="group",
     """
     cdef cnp.ndarray given = floats(rewards, "rewards")
     cdef GroupRule rule = GroupRule(
-        0, bool(leave_one_out), 1.0, integer(ddof, "ddof", minimum=0), number(eps, "eps", minimum=0.0),
+        0, bool(leave_one_out), 1.0, integer(ddof, "ddof", minimum=0, maximum=2**53), number(eps, "eps", minimum=0.0),
         number(std_floor, "std_floor", minimum=0.0))
     cdef Py_ssize_t size = 0
     if scale not in ("group", "batch", "none"):
@@ -131,7 +131,7 @@ cdef Py_ssize_t size_of_groups(cnp.ndarray rewards, group_size, group_ids) excep
         return max(size, 1)
     if group_size is None:
         raise ConfigError("expected group_size, group_ids or rewards of shape (P, G) to say what the groups are")
-    size = integer(group_size, "group_size", minimum=1)
+    size = integer(group_size, "group_size", minimum=1, maximum=2**62)
     if rewards.shape[0] % size:
         raise ShapeError(f"expected a multiple of group_size {size} rewards, got {rewards.shape[0]}")
     return size

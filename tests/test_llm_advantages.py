@@ -215,6 +215,8 @@ def test_rewards_whose_squares_overflow_are_refused():
         (([[1.0, 2.0]], 3), {}, ShapeError, r"\(P, 3\)"),
         (([1.0, 2.0], 0), {}, InvalidValueError, "at least 1"),
         (([1.0, 2.0], 2.0), {}, DTypeError, "integer"),
+        (([1.0, 2.0], 2**70), {}, InvalidValueError, "group_size"),
+        (([1.0], 1), {"ddof": 2**2000}, InvalidValueError, "ddof"),
         ((1.0, 1), {}, ShapeError, r"\(N,\) or \(P, G\)"),
         (([1.0], None, [0, 1]), {}, ShapeError, "group_ids"),
         (([1.0], None, [0.5]), {}, DTypeError, "group_ids"),

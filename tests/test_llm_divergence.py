@@ -227,9 +227,10 @@ def test_read_only_and_strided_input_is_taken():
     np.testing.assert_array_equal(token_kl(values.T, values.T[::-1]), token_kl(values.T.copy(), values.T[::-1].copy()))
 
 
-def test_an_unknown_estimator_is_refused():
-    with pytest.raises(ConfigError, match="k4"):
-        token_kl([-1.0], [-1.0], estimator="k4")
+@pytest.mark.parametrize("estimator", ["k4", ["k1"], None, 3])
+def test_an_unknown_estimator_is_refused(estimator):
+    with pytest.raises(ConfigError, match="estimator"):
+        token_kl([-1.0], [-1.0], estimator=estimator)
 
 
 # -- reductions

@@ -276,6 +276,10 @@ def test_more_tokens_than_int32_counts_are_refused_before_memory_is_taken(strate
         ([np.array([1], np.uint8)], {"pad": -1}, InvalidValueError, "pad"),
         ([np.array([1], np.uint8)], {"pad": 0.5}, DTypeError, "pad"),
         (VarLenStore(np.float32), {}, DTypeError, "integers"),
+        ([[1]], {"pad": True}, DTypeError, "pad"),
+        ([[1]], {"pad": 2**70}, InvalidValueError, "pad"),
+        (None, {}, DTypeError, "iterable"),
+        ([None], {}, ShapeError, r"sequences\[0\]"),
     ],
 )
 def test_what_does_not_fit_is_refused(sequences, options, error, message):

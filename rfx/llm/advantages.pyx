@@ -97,9 +97,9 @@ def group_advantages(rewards, group_size=None, group_ids=None, *, scale="group",
     >>> group_advantages([1.0, 0.0, 5.0, 5.0], group_size=2)
     array([ 1., -1.,  0.,  0.])
     """
-    cdef cnp.ndarray given = floats(rewards, "rewards")
+    cdef cnp.ndarray given = rewards if plain(rewards) else floats(rewards, "rewards")
     cdef GroupRule rule = GroupRule(
-        0, bool(leave_one_out), 1.0, integer(ddof, "ddof", minimum=0), number(eps, "eps", minimum=0.0),
+        0, bool(leave_one_out), 1.0, integer(ddof, "ddof", minimum=0, maximum=2**53), number(eps, "eps", minimum=0.0),
         number(std_floor, "std_floor", minimum=0.0))
     cdef Py_ssize_t size = 0
     if scale not in ("group", "batch", "none"):
@@ -113,6 +113,11 @@ def group_advantages(rewards, group_size=None, group_ids=None, *, scale="group",
     if size and mask is None:
         return evenly(given, size, &rule, out)
     return raggedly(given, mask, group_ids, size, &rule, out)
+
+
+cdef inline bint plain(value):
+    # an array that rfx.arrays.floats would hand back as it is
+    return cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(value)
 
 
 cdef Py_ssize_t size_of_groups(cnp.ndarray rewards, group_size, group_ids) except -1:
@@ -131,7 +136,7 @@ cdef Py_ssize_t size_of_groups(cnp.ndarray rewards, group_size, group_ids) excep
         return max(size, 1)
     if group_size is None:
         raise ConfigError("expected group_size, group_ids or rewards of shape (P, G) to say what the groups are")
-    size = integer(group_size, "group_size", minimum=1)
+    size = integer(group_size, "group_size", minimum=1, maximum=2**62)
     if rewards.shape[0] % size:
         raise ShapeError(f"expected a multiple of group_size {size} rewards, got {rewards.shape[0]}")
     return size
@@ -161,9 +166,12 @@ cdef double overall(cnp.ndarray rewards, mask, GroupRule* rule) except? -1.0:
 
 
 cdef object evenly(cnp.ndarray rewards, Py_ssize_t size, GroupRule* rule, out):
-    cdef cnp.ndarray result = out_array(out, np.shape(rewards), rewards.dtype, rewards)
-    cdef bint single = rewards.dtype == np.float32
-    cdef cnp.ndarray r = rewards.astype(np.float64) if single else rewards
+    cdef bint single = cnp.PyArray_TYPE(rewards) == cnp.NPY_FLOAT
+    cdef cnp.ndarray result, r = rewards.astype(np.float64) if single else rewards
+    if out is None:
+        result = cnp.PyArray_EMPTY(rewards.ndim, rewards.shape, cnp.NPY_FLOAT if single else cnp.NPY_DOUBLE, 0)
+    else:
+        result = out_array(out, np.shape(rewards), rewards.dtype, rewards)
     cdef cnp.ndarray a = np.empty(np.shape(rewards)) if single else result
     cdef const double* source = <const double*>cnp.PyArray_DATA(r)
     cdef double* target = <double*>cnp.PyArray_DATA(a)

@@ -137,7 +137,8 @@ def token_kl(log_probs, ref_log_probs, *, estimator="k3", mask=None, reduction="
     Returns
     -------
     ndarray or float
-        The terms, float32 for two float32 arrays, else float64; or what the reduction makes of them, float64.
+        The terms, float32 for two float32 arrays (inf beyond its range), else float64; or what the reduction makes of
+        them, float64.
 
     Raises
     ------
@@ -156,7 +157,7 @@ def token_kl(log_probs, ref_log_probs, *, estimator="k3", mask=None, reduction="
     >>> token_kl([-1.0, -2.0], [-1.5, -2.0], estimator="k1")
     array([0.5, 0. ])
     """
-    if estimator not in ESTIMATORS:
+    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
         raise ConfigError(f'expected estimator to be "k1", "k2" or "k3", got {estimator!r}')
     cdef int kind = ESTIMATORS[estimator]
     cdef cnp.ndarray p, r, terms, flags

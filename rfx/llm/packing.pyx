@@ -12,7 +12,7 @@ import numpy as np
 from rfx.arrays import integer
 from rfx.errors import ConfigError, DTypeError, InvalidValueError
 from rfx.llm.packed import PackedSequences
-from rfx.llm.tokens import token_ids
+from rfx.llm.tokens import listed, token_ids
 from rfx.llm.varlen import VarLenStore
 
 cnp.import_array()
@@ -78,7 +78,7 @@ def pack_sequences(sequences, max_length, *, strategy="bfd", pad=0, overlong=Non
         raise ConfigError(f'expected overlong to be "raise", "truncate" or "split", got {overlong!r}')
     keep, pointers, lengths, dtype = taken(sequences)
     if pad is not None:
-        pad = token_ids([pad], "pad", dtype)[0]
+        pad = token_ids([integer(pad, "pad", minimum=-2**63, maximum=2**64 - 1)], "pad", dtype)[0]
     if overlong == "raise" and lengths.size and int(lengths.max()) > length:
         first = int(np.argmax(lengths > length))
         raise InvalidValueError(
@@ -106,7 +106,7 @@ cdef tuple taken(sequences):
         array = state[0]
         starts = state[1][:state[1].size - 1] * array.itemsize + <uintptr_t>cnp.PyArray_DATA(array)
         return array, starts.astype(np.uintp), np.diff(state[1]), array.dtype
-    cdef list items = list(sequences), dtypes = []
+    cdef list items = listed(sequences), dtypes = []
     n = len(items)
     pointers, lengths = np.empty(n, np.uintp), np.empty(n, np.int64)
     cdef uintptr_t[::1] to = pointers

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from rfx.arrays import finite, floats, integer, number
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
 from rfx.llm.reduction import token_exp, token_mask
-from rfx.llm.tokens import token_ids
+from rfx.llm.tokens import listed, token_ids
 
 Vector = NDArray[np.float64]
 
@@ -116,7 +116,7 @@ def collate_pairs(
         integer(multiple_of, "multiple_of", minimum=1),
     )
     most = None if max_length is None else integer(max_length, "max_length", minimum=1)
-    given = list(pairs)
+    given = listed(pairs)
     for i, pair in enumerate(given):
         if not isinstance(pair, DPOPair):
             raise DTypeError(f"expected pairs[{i}] to be a DPOPair, got {type(pair).__name__}")

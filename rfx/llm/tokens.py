@@ -56,6 +56,14 @@ def _converted(array: NDArray[Any], name: str, dtype: np.dtype[Any], strict: boo
     return exact
 
 
+def listed(sequences: Any) -> list[Any]:
+    """Return the sequences of an iterable as a list; DTypeError where it is none."""
+    try:
+        return list(sequences)
+    except TypeError as error:
+        raise DTypeError(f"expected an iterable of sequences, got {type(sequences).__name__}") from error
+
+
 def token_ids(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
     """Return ``value`` as :func:`sequence_of` does, and only if it holds integers."""
     array = sequence_of(value, name, dtype)

@@ -12,7 +12,7 @@ import numpy as np
 from rfx.arrays import integer
 from rfx.errors import CodecError, ConfigError, DTypeError, InvalidValueError, ShapeError
 from rfx.llm import varlen_file
-from rfx.llm.tokens import sequence_of
+from rfx.llm.tokens import listed, sequence_of
 
 cnp.import_array()
 
@@ -89,7 +89,7 @@ cdef class VarLenStore:
         if isinstance(sequences, VarLenStore):
             state = sequences.state_dict()
             return self.push_flat(state["values"], np.diff(state["offsets"]))
-        cdef list taken = [self.fitted(s, "sequences") for s in sequences]
+        cdef list taken = [self.fitted(s, "sequences") for s in listed(sequences)]
         cdef cnp.ndarray array
         cdef Py_ssize_t index, total = 0
         for array in taken:
@@ -162,8 +162,8 @@ cdef class VarLenStore:
 
     def get(self, index):
         """Return a read-only view of sequence ``index``; negative ones count from the end; IndexError beyond it."""
-        cdef Py_ssize_t i = integer(index, "index")
         cdef const int64_t* at
+        cdef Py_ssize_t i = max(min(integer(index, "index"), 2**62), -2**62)
         with self.guard:
             if i < 0:
                 i += self.count

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfx.buffers.columns import Column as Column
+    from rfx.buffers.concurrent import ConcurrentReplayBuffer as ConcurrentReplayBuffer
     from rfx.buffers.prioritized import PrioritizedReplayBuffer as PrioritizedReplayBuffer
     from rfx.buffers.replay import ReplayBuffer as ReplayBuffer
 
 # public name -> the module it lives in
 _HOME = {
     "Column": "rfx.buffers.columns",
+    "ConcurrentReplayBuffer": "rfx.buffers.concurrent",
     "PrioritizedReplayBuffer": "rfx.buffers.prioritized",
     "ReplayBuffer": "rfx.buffers.replay",
 }

@@ -17,13 +17,14 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
 from producers import learn_until, produce, produce_until_killed, push_batch_for_ever, transition, transitions, whole
-from rfx.buffers import ConcurrentReplayBuffer, ReplayBuffer
-from rfx.errors import CodecError, ConfigError, DTypeError, EmptyBufferError, InvalidStateError, InvalidValueError
 from waiting import wait_for
 
+from rfx.buffers import ConcurrentReplayBuffer, ReplayBuffer
+from rfx.errors import CodecError, ConfigError, DTypeError, EmptyBufferError, InvalidStateError, InvalidValueError
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /dev/shm")
+WIDE = 10_000
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
@@ -231,10 +232,11 @@ def test_closing_waits_for_the_calls_of_other_threads():
     block = transitions(0, 2000)
 
     def work(call):
-        with pytest.raises(InvalidStateError, match="closed"):
+        try:
             while True:
                 call()
-        ended.append(call)
+        except InvalidStateError:
+            ended.append(call)
 
     calls = (lambda: buffer.push_batch(*block), lambda: buffer.sample(500, 1), lambda: buffer.push(*transition(1)))
     threads = [threading.Thread(target=work, args=(c,)) for c in calls]
@@ -321,26 +323,29 @@ def test_a_damaged_header_is_refused(word, value, error):
 
 
 def test_threads_push_over_the_seam_while_learners_sample():
-    buffer, stop, torn = ConcurrentReplayBuffer(3, 200, 2), threading.Event(), []
+    """Rows of many pages: a batch is written without the GIL, so that learners meet rows that are half written."""
+    buffer, stop, torn = ConcurrentReplayBuffer(2, WIDE, 2), threading.Event(), []
 
     def push(first):
-        for i in range(first, first + 1500):
-            buffer.push(*transition(i, 200))
+        row = transition(first, WIDE)
+        for _ in range(300):
+            buffer.push(*row)
 
     def push_batch(first):
-        for i in range(first, first + 1500, 5):
-            buffer.push_batch(*transitions(i, 5, 200))
+        rows = transitions(first, 5, WIDE)
+        for _ in range(100):
+            buffer.push_batch(*rows)
 
     def learn():
         for seed in range(10**9):
-            batch = buffer.sample(7, seed)
-            torn.extend(batch["rewards"][:1] if not whole(batch) or len(buffer) > 3 else [])
+            batch = buffer.sample(3, seed)
+            torn.extend(batch["rewards"][:1] if not whole(batch) or len(buffer) > 2 else [])
             if stop.is_set():
                 return
 
-    buffer.push(*transition(0, 200))
+    buffer.push(*transition(0, WIDE))
     learners = [threading.Thread(target=learn) for _ in range(2)]
-    writers = [threading.Thread(target=f, args=(k,)) for f in (push, push_batch) for k in (0, 2000)]
+    writers = [threading.Thread(target=f, args=(k,)) for f in (push, push_batch) for k in (3, 2000)]
     for t in learners + writers:
         t.start()
     for t in writers:
@@ -349,9 +354,9 @@ def test_threads_push_over_the_seam_while_learners_sample():
     for t in learners:
         t.join()
     assert torn == []
-    assert len(buffer) == 3
-    assert whole(buffer.gather([0, 1, 2]))
-    assert buffer.state_dict()["pushed"] == 6001
+    assert len(buffer) == 2
+    assert whole(buffer.gather([0, 1]))
+    assert buffer.state_dict()["pushed"] == 1601
 
 
 def test_clearing_and_saving_while_threads_push_keeps_rows_whole_and_counted():
@@ -397,21 +402,21 @@ def test_processes_push_over_the_seam_while_a_learner_samples(method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} here")
     context = multiprocessing.get_context(method)
-    with ConcurrentReplayBuffer(3, 500, 2, shared=True) as buffer:
-        writers = [context.Process(target=produce, args=(buffer, 10_000 * k, 2000)) for k in range(3)]
+    with ConcurrentReplayBuffer(2, WIDE, 2, shared=True) as buffer:
+        writers = [context.Process(target=produce, args=(buffer, 10_000 * k, 1000)) for k in range(2)]
         for p in writers:
             p.start()
         assert wait_for(lambda: len(buffer) > 0, 60)
         seed = torn = 0
         while any(p.is_alive() for p in writers):
             seed += 1
-            torn += not whole(buffer.sample(8, seed)) or len(buffer) > 3
+            torn += not whole(buffer.sample(3, seed)) or len(buffer) > 2
         for p in writers:
             p.join()
             assert p.exitcode == 0
         assert torn == 0
-        assert len(buffer) == 3
-        assert buffer.state_dict()["pushed"] == 6000
+        assert len(buffer) == 2
+        assert buffer.state_dict()["pushed"] == 2000
 
 
 @FORKS

@@ -86,7 +86,7 @@ cdef class ConcurrentReplayBuffer(SharedRows):
         cdef uint64_t ticket
         cdef Py_ssize_t k
         self.check()
-        keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
+        _keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
         if self.ring.words > LOCAL:
             return self.put(entry.sources, 1)
         row_compose(words, self.ring.words, <const unsigned char**>entry.sources, 0, self.layout.slots, self.layout.n_slots)
@@ -109,7 +109,7 @@ cdef class ConcurrentReplayBuffer(SharedRows):
         cdef Source[MOST_COLUMNS] sources
         cdef Py_ssize_t n
         self.check()
-        keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
+        _keep = self.layout.many(sources, &n, obs, actions, rewards, terminated, truncated, next_obs, extra)
         return self.put(sources, n)
 
     # -- out

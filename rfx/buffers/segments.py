@@ -30,7 +30,7 @@ class Segment:
             if isinstance(self.holder, shared_memory.SharedMemory):
                 self.holder.unlink()
             elif self.name is not None:
-                import _posixshmem
+                import _posixshmem  # type: ignore[import-not-found]
 
                 _posixshmem.shm_unlink("/" + self.name)
         except FileNotFoundError:

@@ -359,9 +359,9 @@ cdef tuple read_header(object buf, str name):
         layout = Layout(*[config[key] for key in ("obs_shape", "act_shape", "obs_dtype", "act_dtype", "extra")], sizeof(uint64_t))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CodecError(f"expected a replay buffer's memory, the columns of {name!r} are damaged: {error}") from error
-    rows = int(head.capacity)
-    first_row = rows_begin(len(described))
-    if rows < 1 or head.stride != <uint64_t>layout.stride or head.first_row != first_row or first_row + rows * layout.stride > size:
+    rows, first_row = int(head.capacity), rows_begin(len(described))
+    fits = rows >= 1 and head.stride == <uint64_t>layout.stride and head.first_row == first_row
+    if not fits or first_row + rows * layout.stride > size:
         raise CodecError(f"expected a replay buffer's memory, the sizes of {name!r} do not fit its {size} bytes")
     return layout, described, rows
 

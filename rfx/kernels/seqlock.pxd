@@ -60,7 +60,8 @@ cdef Py_ssize_t rows_put(
 cdef Py_ssize_t rows_get(
     const Shared* s, const int64_t* index, int64_t* places, Py_ssize_t n, const Slot* slots, unsigned char** columns,
     Py_ssize_t n_slots, uint64_t* words, int64_t* tickets) noexcept nogil
-cdef Py_ssize_t rows_void(const Shared* s, unsigned int lane, uint64_t ticket, Py_ssize_t first, unsigned int rounds) noexcept nogil
+cdef Py_ssize_t rows_void(
+    const Shared* s, unsigned int lane, uint64_t ticket, Py_ssize_t first, unsigned int rounds) noexcept nogil
 cdef Py_ssize_t rows_find(
     const Shared* s, int least, Py_ssize_t newest, Py_ssize_t n, int64_t* out) noexcept nogil
 cdef void lanes_recover(const Shared* s) noexcept nogil

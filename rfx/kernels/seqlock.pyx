@@ -75,7 +75,8 @@ cdef Py_ssize_t rows_get(
     return left
 
 
-cdef Py_ssize_t rows_void(const Shared* s, unsigned int lane, uint64_t ticket, Py_ssize_t first, unsigned int rounds) noexcept nogil:
+cdef Py_ssize_t rows_void(
+        const Shared* s, unsigned int lane, uint64_t ticket, Py_ssize_t first, unsigned int rounds) noexcept nogil:
     # Make rows first.. vacant that are older than `ticket`, the first of a turn; the row that had to be waited for, or capacity.
     cdef Py_ssize_t slot
     cdef unsigned int r

@@ -83,7 +83,7 @@ cdef class ConcurrentReplayBuffer(SharedRows):
         """
         cdef Entry entry
         cdef uint64_t[LOCAL] words
-        cdef uint64_t ticket
+        cdef uint64_t ticket, slot, turn
         cdef Py_ssize_t k
         self.check()
         _keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
@@ -92,14 +92,15 @@ cdef class ConcurrentReplayBuffer(SharedRows):
         row_compose(words, self.ring.words, <const unsigned char**>entry.sources, 0, self.layout.slots, self.layout.n_slots)
         k = self.hold()
         ticket = word_add(&self.ring.head.tickets, 1)
-        if row_put(&self.ring, self.own[k], ticket, words) == -1:
+        slot, turn = ticket % self.ring.capacity, ticket // self.ring.capacity + 1
+        if row_put(&self.ring, self.own[k], slot, turn, words) == -1:
             try:
-                self.put_waiting(k, ticket, words)
+                self.put_waiting(k, slot, turn, words)
             finally:
                 word_store(&self.taken[k], 0)
         else:
             word_store(&self.taken[k], 0)
-        return ticket % self.ring.capacity
+        return slot
 
     def push_batch(self, obs, actions, rewards, terminated, truncated, next_obs, extra=None):
         """Store n transitions, given as arrays (n, ...); returns the slot of the first, the others follow in a ring.

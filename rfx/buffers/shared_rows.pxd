@@ -36,7 +36,7 @@ cdef class SharedRows:
     cdef Py_ssize_t hold(self) except -1
     cdef Py_ssize_t put(self, const Source* sources, Py_ssize_t n) except -1
     cdef int put_under(self, Py_ssize_t k, uint64_t ticket, Py_ssize_t first, Py_ssize_t n, const Source* sources) except -1
-    cdef int put_waiting(self, Py_ssize_t k, uint64_t ticket, const uint64_t* words) except -1
+    cdef int put_waiting(self, Py_ssize_t k, uint64_t slot, uint64_t turn, const uint64_t* words) except -1
     cdef uint64_t begin_turn(self, uint64_t n) noexcept nogil
     cdef int forget(self, Py_ssize_t k, uint64_t ticket) except -1
     cdef Py_ssize_t window(self, object size, Py_ssize_t* newest) except -1

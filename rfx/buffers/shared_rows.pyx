@@ -246,11 +246,11 @@ cdef class SharedRows:
             free(words)
         return 0
 
-    cdef int put_waiting(self, Py_ssize_t k, uint64_t ticket, const uint64_t* words) except -1:
+    cdef int put_waiting(self, Py_ssize_t k, uint64_t slot, uint64_t turn, const uint64_t* words) except -1:
         cdef bint done = False
         while not done:
             with nogil:
-                done = row_put_waiting(&self.ring, self.own[k], ticket, words, ROUNDS)
+                done = row_put_waiting(&self.ring, self.own[k], slot, turn, words, ROUNDS)
             PyErr_CheckSignals()
         return 0
 

@@ -98,14 +98,14 @@ static inline int rfx_lane_get(const rfx_shared *s) {
     return -1;
 }
 
-/* Claim a row for the ticket's turn: 1 claimed, -1 somebody is writing it, -2 a later turn was there already. `count` becomes
- * what the lane has added to the number of committed rows, times RFX_ONE. `same` (a clear) allows a row of the turn itself. */
-static inline int rfx_row_claim(const rfx_shared *s, unsigned lane, uint64_t ticket, int same, uint64_t *count) {
+/* Claim a row for a turn: 1 claimed, -1 somebody is writing it, -2 a later turn was there already. `count` becomes what the
+ * lane has added to the number of committed rows, times RFX_ONE. `same` (a clear) allows a row of the turn itself. */
+static inline int rfx_row_claim(
+    const rfx_shared *s, unsigned lane, uint64_t slot, uint64_t turn, int same, uint64_t *count) {
     rfx_lane *l = s->lanes + lane;
-    uint64_t turn = rfx_turn(s, ticket), *row = rfx_row(s, ticket % s->capacity), was = rfx_load(row);
-    uint64_t mine = rfx_word(turn, lane, RFX_BUSY), stage;
+    uint64_t *row = rfx_row(s, slot), was = rfx_load(row), mine = rfx_word(turn, lane, RFX_BUSY), stage;
     *count = rfx_load(&l->state) & ~(uint64_t)RFX_STAGE;
-    rfx_store(&l->ticket, ticket);
+    rfx_store(&l->ticket, (turn - 1) * s->capacity + slot);
     for (;;) {
         int refused = (was >> 12) >= turn + (uint64_t)same ? -2 : (was & 3) == RFX_BUSY ? -1 : 0;
         if (refused) {
@@ -122,24 +122,24 @@ static inline int rfx_row_claim(const rfx_shared *s, unsigned lane, uint64_t tic
 }
 
 /* Write a row: 1 written, -2 a later turn was there already, -1 somebody is writing it. */
-static inline int rfx_row_put(const rfx_shared *s, unsigned lane, uint64_t ticket, const uint64_t *from) {
-    uint64_t *row = rfx_row(s, ticket % s->capacity), count;
-    int claimed = rfx_row_claim(s, lane, ticket, 0, &count);
+static inline int rfx_row_put(const rfx_shared *s, unsigned lane, uint64_t slot, uint64_t turn, const uint64_t *from) {
+    uint64_t *row = rfx_row(s, slot), count, words = s->words;
+    int claimed = rfx_row_claim(s, lane, slot, turn, 0, &count);
     if (claimed < 0) return claimed;
     rfx_fence_release(); /* who sees a word of the new row sees it busy, too */
-    for (uint64_t i = 1; i < s->words; i++) rfx_store_relaxed(row + i, from[i]);
-    rfx_store(row, rfx_word(rfx_turn(s, ticket), 0, RFX_COMMITTED));
+    for (uint64_t i = 1; i < words; i++) rfx_store_relaxed(row + i, from[i]);
+    rfx_store(row, rfx_word(turn, 0, RFX_COMMITTED));
     rfx_store(&s->lanes[lane].state, (count + RFX_ONE) | RFX_IDLE);
     return 1;
 }
 
-/* Make a row vacant that is of the ticket's turn or an earlier one; as rfx_row_put. */
-static inline int rfx_row_void(const rfx_shared *s, unsigned lane, uint64_t ticket) {
-    uint64_t *row = rfx_row(s, ticket % s->capacity), count;
-    int claimed = rfx_row_claim(s, lane, ticket, 1, &count);
+/* Make a row vacant that is of this turn or an earlier one; as rfx_row_put. */
+static inline int rfx_row_void(const rfx_shared *s, unsigned lane, uint64_t slot, uint64_t turn) {
+    uint64_t *row = rfx_row(s, slot), count;
+    int claimed = rfx_row_claim(s, lane, slot, turn, 1, &count);
     if (claimed < 0) return claimed;
     rfx_store(&s->lanes[lane].state, count | RFX_ABANDON);
-    rfx_store(row, rfx_word(rfx_turn(s, ticket), 0, RFX_VACANT));
+    rfx_store(row, rfx_word(turn, 0, RFX_VACANT));
     rfx_store(&s->lanes[lane].state, count | RFX_IDLE);
     return 1;
 }
@@ -147,9 +147,9 @@ static inline int rfx_row_void(const rfx_shared *s, unsigned lane, uint64_t tick
 /* Copy a row: its state if it is not committed, RFX_COMMITTED if `to` is a whole row now, RFX_BUSY if it changed. */
 static inline int rfx_row_get(const rfx_shared *s, uint64_t slot, uint64_t *to) {
     const uint64_t *row = rfx_row(s, slot);
-    uint64_t word = rfx_load(row);
+    uint64_t word = rfx_load(row), words = s->words;
     if ((word & 3) != RFX_COMMITTED) return (int)(word & 3);
-    for (uint64_t i = 1; i < s->words; i++) to[i] = rfx_load_relaxed(row + i);
+    for (uint64_t i = 1; i < words; i++) to[i] = rfx_load_relaxed(row + i);
     rfx_fence_acquire();
     if (rfx_load_relaxed(row) != word) return RFX_BUSY;
     to[0] = word;

@@ -42,8 +42,9 @@ cdef extern from "seqlock.h":
     void rest "rfx_rest"(unsigned int microseconds) noexcept nogil
     int lane_get "rfx_lane_get"(const Shared* s) noexcept nogil
     bint lane_recover "rfx_lane_recover"(const Shared* s, unsigned int lane) noexcept nogil
-    int row_put "rfx_row_put"(const Shared* s, unsigned int lane, uint64_t ticket, const uint64_t* words) noexcept nogil
-    int row_void "rfx_row_void"(const Shared* s, unsigned int lane, uint64_t ticket) noexcept nogil
+    int row_put "rfx_row_put"(
+        const Shared* s, unsigned int lane, uint64_t slot, uint64_t turn, const uint64_t* words) noexcept nogil
+    int row_void "rfx_row_void"(const Shared* s, unsigned int lane, uint64_t slot, uint64_t turn) noexcept nogil
     int row_get "rfx_row_get"(const Shared* s, uint64_t slot, uint64_t* to) noexcept nogil
     void row_wait "rfx_row_wait"(const Shared* s, uint64_t slot, unsigned int turns) noexcept nogil
     uint64_t* row_words "rfx_row"(const Shared* s, uint64_t slot) noexcept nogil
@@ -53,7 +54,8 @@ cdef void row_compose(
     uint64_t* words, Py_ssize_t n_words, const unsigned char** columns, Py_ssize_t i, const Slot* slots,
     Py_ssize_t n_slots) noexcept nogil
 cdef bint row_put_waiting(
-    const Shared* s, unsigned int lane, uint64_t ticket, const uint64_t* words, unsigned int rounds) noexcept nogil
+    const Shared* s, unsigned int lane, uint64_t slot, uint64_t turn, const uint64_t* words,
+    unsigned int rounds) noexcept nogil
 cdef Py_ssize_t rows_put(
     const Shared* s, unsigned int lane, uint64_t ticket, Py_ssize_t first, Py_ssize_t n, const unsigned char** columns,
     const Slot* slots, Py_ssize_t n_slots, uint64_t* words, unsigned int rounds) noexcept nogil

@@ -1,7 +1,5 @@
 """Rows that many threads and processes write and read without a lock; the protocol of one row is in seqlock.h."""
 
-from libc.string cimport memset
-
 cdef extern from "ring.h":
     void prefetch "rfx_prefetch"(const void* p) noexcept nogil
     void copy "rfx_copy"(unsigned char* to, const unsigned char* source, size_t n) noexcept nogil
@@ -16,20 +14,26 @@ cdef void row_compose(
         uint64_t* words, Py_ssize_t n_words, const unsigned char** columns, Py_ssize_t i, const Slot* slots,
         Py_ssize_t n_slots) noexcept nogil:
     # Entry i of each column side by side, the gaps between them 0.
-    cdef Py_ssize_t k
-    memset(words, 0, n_words * sizeof(uint64_t))
+    cdef Py_ssize_t k, at, end = 1
+    for k in range(n_slots):
+        for at in range(end, slots[k].offset // 8 + 1):
+            words[at] = 0
+        end = (slots[k].offset + slots[k].size) // 8
+    for at in range(end, n_words):
+        words[at] = 0
     for k in range(n_slots):
         copy(<unsigned char*>words + slots[k].offset, columns[k] + i * slots[k].size, slots[k].size)
 
 
 cdef bint row_put_waiting(
-        const Shared* s, unsigned int lane, uint64_t ticket, const uint64_t* words, unsigned int rounds) noexcept nogil:
+        const Shared* s, unsigned int lane, uint64_t slot, uint64_t turn, const uint64_t* words,
+        unsigned int rounds) noexcept nogil:
     # Write a row, or leave it where a later turn has reached it; False if another still writes it after so many rounds.
     cdef unsigned int r
     for r in range(rounds):
-        if row_put(s, lane, ticket, words) != -1:
+        if row_put(s, lane, slot, turn, words) != -1:
             return True
-        row_wait(s, ticket % s.capacity, r)
+        row_wait(s, slot, r)
     return False
 
 
@@ -38,10 +42,14 @@ cdef Py_ssize_t rows_put(
         const Slot* slots, Py_ssize_t n_slots, uint64_t* words, unsigned int rounds) noexcept nogil:
     # Entries first..n-1 of the columns under the tickets that follow `ticket`; the entry that had to be waited for, or n.
     cdef Py_ssize_t i
+    cdef uint64_t slot = (ticket + first) % s.capacity, turn = (ticket + first) // s.capacity + 1
     for i in range(first, n):
         row_compose(words, s.words, columns, i, slots, n_slots)
-        if not row_put_waiting(s, lane, ticket + i, words, rounds):
+        if not row_put_waiting(s, lane, slot, turn, words, rounds):
             return i
+        slot += 1
+        if slot == s.capacity:
+            slot, turn = 0, turn + 1
     return n
 
 
@@ -82,7 +90,7 @@ cdef Py_ssize_t rows_void(
     cdef unsigned int r
     for slot in range(first, <Py_ssize_t>s.capacity):
         for r in range(rounds):
-            if row_void(s, lane, ticket - s.capacity + slot) != -1:
+            if row_void(s, lane, slot, ticket // s.capacity) != -1:
                 break
             row_wait(s, slot, r)
         else:

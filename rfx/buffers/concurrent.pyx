@@ -9,7 +9,7 @@ from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Source, Target
 from rfx.buffers.shared_rows cimport SharedRows
 from rfx.kernels.chacha cimport ChaCha, chacha_fill_below, chacha_seed
 from rfx.kernels.seqlock cimport (
-    BUSY, COMMITTED, VACANT, lanes_recover, rest, row_compose, row_put, word_add, word_load, word_store)
+    BUSY, COMMITTED, VACANT, lanes_recover, rest, row_compose, row_prefetch, row_put, word_add, word_load, word_store)
 
 from rfx import arrays
 from rfx.buffers import files
@@ -100,6 +100,8 @@ cdef class ConcurrentReplayBuffer(SharedRows):
                 word_store(&self.taken[k], 0)
         else:
             word_store(&self.taken[k], 0)
+        if slot + 1 < self.ring.capacity:
+            row_prefetch(&self.ring, slot + 1)
         return slot
 
     def push_batch(self, obs, actions, rewards, terminated, truncated, next_obs, extra=None):

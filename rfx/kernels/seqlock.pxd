@@ -50,6 +50,7 @@ cdef extern from "seqlock.h":
     uint64_t* row_words "rfx_row"(const Shared* s, uint64_t slot) noexcept nogil
     uint64_t committed_count "rfx_count"(const Shared* s) noexcept nogil
 
+cdef void row_prefetch(const Shared* s, uint64_t slot) noexcept nogil
 cdef void row_compose(
     uint64_t* words, Py_ssize_t n_words, const unsigned char** columns, Py_ssize_t i, const Slot* slots,
     Py_ssize_t n_slots) noexcept nogil

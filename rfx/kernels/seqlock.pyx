@@ -10,6 +10,14 @@ cdef enum:
     MOST_LINES = 16
 
 
+cdef void row_prefetch(const Shared* s, uint64_t slot) noexcept nogil:
+    # Ask for a row that is needed soon: whoever claims it waits for its sequence word, and for all that was stored before.
+    cdef Py_ssize_t line
+    cdef uint64_t* row = row_words(s, slot)
+    for line in range(min((<Py_ssize_t>s.words + LINE - 1) // LINE, <Py_ssize_t>MOST_LINES)):
+        prefetch(row + line * LINE)
+
+
 cdef void row_compose(
         uint64_t* words, Py_ssize_t n_words, const unsigned char** columns, Py_ssize_t i, const Slot* slots,
         Py_ssize_t n_slots) noexcept nogil:
@@ -50,6 +58,7 @@ cdef Py_ssize_t rows_put(
         slot += 1
         if slot == s.capacity:
             slot, turn = 0, turn + 1
+        row_prefetch(s, slot + AHEAD if slot + AHEAD < s.capacity else 0)
     return n
 
 
@@ -58,19 +67,12 @@ cdef Py_ssize_t rows_get(
         Py_ssize_t n_slots, uint64_t* words, int64_t* tickets) noexcept nogil:
     # For each p of `places`: row index[p] to entry p of the columns, its ticket to tickets[p] unless NULL. Places whose row
     # is not committed, or changed meanwhile, are left in `places`; returns how many.
-    cdef Py_ssize_t i, k, line, p, left = 0
-    cdef Py_ssize_t lines = (<Py_ssize_t>s.words + LINE - 1) // LINE
-    cdef uint64_t* row
-    lines = lines if lines < MOST_LINES else MOST_LINES
+    cdef Py_ssize_t i, k, p, left = 0
     for i in range(AHEAD if AHEAD < n else n):
-        row = row_words(s, index[places[i]])
-        for line in range(lines):
-            prefetch(row + line * LINE)
+        row_prefetch(s, index[places[i]])
     for i in range(n):
         if i + AHEAD < n:
-            row = row_words(s, index[places[i + AHEAD]])
-            for line in range(lines):
-                prefetch(row + line * LINE)
+            row_prefetch(s, index[places[i + AHEAD]])
         p = places[i]
         if row_get(s, index[p], words) != COMMITTED:
             places[left] = p

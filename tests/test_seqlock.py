@@ -227,7 +227,7 @@ def compiled(tmp_path, *flags):
     program = tmp_path / "harness"
     command = [gcc, "-std=gnu11", "-O1", "-g", "-Wall", "-Werror", *flags, f"-I{ROOT / 'rfx/kernels'}"]
     built = subprocess.run(
-        [*command, str(ROOT / "tests/seqlock_harness.c"), "-o", str(program), "-lpthread"],
+        [*command, "-x", "c", str(ROOT / "tests/seqlock_harness.h"), "-o", str(program), "-lpthread"],
         capture_output=True,
         text=True,
         check=False,

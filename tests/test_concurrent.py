@@ -1,6 +1,5 @@
 """rfx.buffers.concurrent against ReplayBuffer, open and closed, by name, and with threads."""
 
-import os
 import pickle
 import struct
 import sys

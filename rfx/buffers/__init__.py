@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfx.buffers.columns import Column as Column
+    from rfx.buffers.concurrent import ConcurrentReplayBuffer as ConcurrentReplayBuffer
     from rfx.buffers.episodes import EpisodeTracker as EpisodeTracker
     from rfx.buffers.frames import FrameStackReplayBuffer as FrameStackReplayBuffer
     from rfx.buffers.her import HERBuffer as HERBuffer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # public name -> the module it lives in
 _HOME = {
     "Column": "rfx.buffers.columns",
+    "ConcurrentReplayBuffer": "rfx.buffers.concurrent",
     "EpisodeTracker": "rfx.buffers.episodes",
     "ExperienceTable": "rfx.buffers.table",
     "FrameStackReplayBuffer": "rfx.buffers.frames",

@@ -161,7 +161,7 @@ FRAMES = 10_000
 
 def images_of_rfx():
     buffer = ReplayBuffer(FRAMES, (4, 84, 84), (), obs_dtype=np.uint8, act_dtype=np.int64)
-    return buffer, lambda o, n, i: buffer.push(o, i, 1.0, False, False, n), lambda s: buffer.sample(32, s)["obs"]
+    return buffer, lambda o, n, i, end: buffer.push(o, i, 1.0, False, end, n), lambda s: buffer.sample(32, s)["obs"]
 
 
 def images_of_cpprb():
@@ -172,14 +172,14 @@ def images_of_cpprb():
     )
     return (
         buffer,
-        lambda o, n, i: buffer.add(obs=o, next_obs=n, act=i, rew=1.0, done=0.0),
+        lambda o, n, i, end: buffer.add(obs=o, next_obs=n, act=i, rew=1.0, done=0.0),
         lambda s: buffer.sample(32)["obs"],
     )
 
 
 def frames_of_rfx():
     buffer = FrameStackReplayBuffer(FRAMES, (84, 84))
-    return buffer, lambda o, n, i: buffer.push(o, i, 1.0, False, False, n), lambda s: buffer.sample(32, s)["obs"]
+    return buffer, lambda o, n, i, end: buffer.push(o, i, 1.0, False, end, n), lambda s: buffer.sample(32, s)["obs"]
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,10 @@ def test_images(benchmark, make):
     _buffer, push, sample = make()
     frames = np.random.default_rng(0).integers(0, 256, (200, 84, 84), dtype=np.uint8)
     stacks = np.stack([frames[np.maximum(np.arange(k - 3, k + 1), 0)] for k in range(200)])
-    for i in range(2000):
+    for i in range(1990):
         k = i % 199
-        if k == 0 and i and make is frames_of_rfx:
-            continue
-        push(stacks[k], stacks[k + 1], i)
+        push(stacks[k], stacks[k + 1], i, k == 198)  # an episode ends where the frames begin anew
+    np.empty(16 << 20, np.uint8)  # makes the allocator keep what is freed, for all of them: no page is cleared anew
     seeds = itertools.count()
     obs = benchmark(lambda: sample(next(seeds)))
-    assert {o.tobytes() for o in obs} <= {s.tobytes() for s in stacks} or make is frames_of_rfx
+    assert {o.tobytes() for o in obs} <= {s.tobytes() for s in stacks}

@@ -189,6 +189,14 @@ def test_columns_are_given_on_by_dlpack_without_a_copy():
     np.testing.assert_array_equal(taken[:, 1], -np.arange(6))
 
 
+def test_torch_takes_columns_without_a_copy():
+    torch = pytest.importorskip("torch")
+    column = filled().columns["obs"]
+    taken = torch.from_dlpack(column)
+    assert taken.data_ptr() == column.ctypes.data
+    assert taken[:, 0].tolist() == list(range(6))
+
+
 # -- actions that are Python numbers
 
 

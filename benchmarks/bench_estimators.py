@@ -5,27 +5,13 @@ side by side, so for time-major data the copy into that order counts; "env-major
 data lie that way already.
 """
 
-import importlib.machinery
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from rlox_core import rlox_core
 
 from rfx.estimators import compute_gae, gae, vtrace
 
 GAMMA, LAM = 0.99, 0.95
-
-
-def rlox_core():
-    spec = importlib.util.find_spec("rlox")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-    [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
-    loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-    loader.exec_module(module)
-    return module
 
 
 def rollout(steps, n, dtype, seed=0):

@@ -4,27 +4,14 @@ rlox's compiled module is loaded by itself, without the torch that its package a
 prints the ratios of many interleaved rounds, which is what counts on a machine that others use too.
 """
 
-import importlib.machinery
-import importlib.util
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rlox_core import rlox_core
 
 from rfx.llm import VarLenStore, compute_token_kl, group_advantages, pack_sequences, token_kl
-
-
-def rlox():
-    spec = importlib.util.find_spec("rlox")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-    [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
-    loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-    loader.exec_module(module)
-    return module
 
 
 def torch():
@@ -55,7 +42,7 @@ def advantages_torch():
 
 ADVANTAGES = {
     "rfx": lambda: lambda: group_advantages(REWARDS, 16),
-    "rlox": lambda: (lambda f: lambda: f(REWARDS, 16))(rlox().compute_batch_group_advantages),
+    "rlox": lambda: (lambda f: lambda: f(REWARDS, 16))(rlox_core().compute_batch_group_advantages),
     "torch": advantages_torch,
     "numpy": lambda: lambda: advantages_numpy(REWARDS),
 }
@@ -74,7 +61,7 @@ def kl_torch():
 
 KL = {
     "rfx": lambda: lambda: compute_token_kl(LOG_P, LOG_Q),
-    "rlox": lambda: (lambda f: lambda: f(LOG_P, LOG_Q))(rlox().compute_token_kl),
+    "rlox": lambda: (lambda f: lambda: f(LOG_P, LOG_Q))(rlox_core().compute_token_kl),
     "torch": kl_torch,
     "numpy": lambda: lambda: float((np.exp(LOG_P) * (LOG_P - LOG_Q)).sum()),
 }
@@ -110,7 +97,7 @@ PACKING = {
     "rfx ffd": lambda: lambda: pack_sequences(SEQUENCES, 2048, strategy="ffd"),
     "rfx wrapped": lambda: lambda: pack_sequences(SEQUENCES, 2048, strategy="wrapped"),
     "rfx from a store": pack_store,
-    "rlox": lambda: (lambda f: lambda: f(SEQUENCES, 2048))(rlox().pack_sequences),
+    "rlox": lambda: (lambda f: lambda: f(SEQUENCES, 2048))(rlox_core().pack_sequences),
 }
 
 

@@ -4,14 +4,12 @@ rlox keeps nothing after the process and neither peer could tell a torn row; our
 checksum at once. "From the disk" empties the system's cache of the file first, which only works on a real disk.
 """
 
-import importlib.machinery
-import importlib.util
 import itertools
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from rlox_core import rlox_core
 
 from rfx.buffers import MmapReplayBuffer
 
@@ -74,14 +72,7 @@ class Rlox:
     """rlox 1.2.0, its compiled module loaded by itself, without the torch that its package asks for."""
 
     def __init__(self, folder, capacity=FULL, mode="create"):
-        spec = importlib.util.find_spec("rlox")
-        if spec is None or not spec.submodule_search_locations:
-            pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-        [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
-        loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-        loader.exec_module(module)
-        self.inner = module.MmapReplayBuffer(HOT, capacity, OBS, ACT, str(folder / "rlox.rows"))
+        self.inner = rlox_core().MmapReplayBuffer(HOT, capacity, OBS, ACT, str(folder / "rlox.rows"))
         self.sample, self.close = self.inner.sample, self.inner.close
 
     def push(self, obs, action, reward, terminated, truncated, next_obs):

@@ -7,7 +7,8 @@ import itertools
 
 import numpy as np
 import pytest
-from bench_replay import ACT, FULL, OBS, rlox_core, rows
+from bench_replay import ACT, FULL, OBS, rows
+from rlox_core import rlox_core
 
 from rfx.buffers import FrameStackReplayBuffer, PrioritizedReplayBuffer, ReplayBuffer
 

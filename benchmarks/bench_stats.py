@@ -3,12 +3,9 @@
 rlox's compiled module is loaded by itself, without the torch that its package asks for.
 """
 
-import importlib.machinery
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from rlox_core import rlox_core
 
 from rfx.estimators import (
     RunningStats,
@@ -20,18 +17,6 @@ from rfx.estimators import (
     reptile_update,
     shape_rewards_pbrs,
 )
-
-
-def load_rlox():
-    spec = importlib.util.find_spec("rlox")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-    [path] = list(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))[:1]
-    loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-    loader.exec_module(module)
-    return module
-
 
 SHAPE, PAD = (256, 9, 84, 84), 4
 
@@ -54,7 +39,7 @@ def test_random_shift(benchmark, who, dtype):
     if who == "rlox":
         if dtype != np.float32:
             pytest.skip("rlox shifts float32 only")
-        rlox, flat = load_rlox(), x.ravel()
+        rlox, flat = rlox_core(), x.ravel()
         np.testing.assert_array_equal(
             random_shift_batch(flat, *SHAPE, PAD, 7), rlox.random_shift_batch(flat, *SHAPE, PAD, 7)
         )
@@ -77,7 +62,7 @@ def test_running_moments(benchmark, who):
         benchmark.pedantic(ours.batch_update, (x,), iterations=100, rounds=300)
         np.testing.assert_allclose(ours.var(), x.var(0, dtype=np.float64), rtol=1e-6)
     elif who == "rlox":
-        theirs, flat = load_rlox().RunningStatsVec(48), x.ravel()
+        theirs, flat = rlox_core().RunningStatsVec(48), x.ravel()
         theirs.batch_update(flat, 256)
         ours.batch_update(x)
         np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=1e-12)
@@ -91,7 +76,7 @@ def test_running_moments(benchmark, who):
 @pytest.mark.benchmark(group="running mean and variance of 10 000 numbers")
 def test_running_moments_of_numbers(benchmark, who):
     x = np.random.default_rng(0).normal(size=10_000)
-    ours, theirs = RunningStats(), load_rlox().RunningStats()
+    ours, theirs = RunningStats(), rlox_core().RunningStats()
     ours.batch_update(x)
     theirs.batch_update(x)
     assert ours.var() == pytest.approx(theirs.var(), rel=1e-12)
@@ -111,7 +96,7 @@ def test_polyak(benchmark, who):
         atomic = "atomic" in who
         call = lambda: polyak_update(target, source, 0.005, atomic=atomic)  # noqa: E731
     elif who == "rlox":
-        rlox = load_rlox()
+        rlox = rlox_core()
         call = lambda: rlox.polyak_update(target, source, 0.005)  # noqa: E731
     elif who == "torch":
         torch = pytest.importorskip("torch")
@@ -147,7 +132,7 @@ def test_polyak_of_a_network(benchmark, who):
 def test_other_weight_operations(benchmark, what, who):
     benchmark.group = f"{what}, 1e6 float32"
     target, source = weights()
-    rlox = load_rlox()
+    rlox = rlox_core()
     if what == "reptile":
         call = reptile_update if who == "rfx" else rlox.reptile_update
         benchmark.pedantic(call, (target, source, 0.01), rounds=200, warmup_rounds=10)
@@ -164,7 +149,7 @@ def test_shaping(benchmark, who):
     rng = np.random.default_rng(0)
     rewards, phi, phi_next = rng.normal(size=(3, 100_000))
     dones = (rng.random(100_000) < 0.01).astype(np.float64)
-    rlox = load_rlox()
+    rlox = rlox_core()
     np.testing.assert_allclose(
         shape_rewards_pbrs(rewards, phi, phi_next, 0.99, dones),
         rlox.shape_rewards_pbrs(rewards, phi, phi_next, 0.99, dones),

@@ -1,5 +1,6 @@
 """rlox's compiled module by itself, without the torch that its package asks for."""
 
+import functools
 import importlib.machinery
 import importlib.util
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 
+@functools.cache
 def rlox_core():
+    """Return it; the test is skipped where it is not installed."""
     spec = importlib.util.find_spec("rlox")
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")

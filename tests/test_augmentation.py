@@ -1,15 +1,13 @@
 """rfx.estimators.augmentation and image_augmentation against numpy, image by image."""
 
-import importlib.machinery
-import importlib.util
 import math
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rlox_core import rlox_core
 
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
 from rfx.estimators import (
@@ -72,13 +70,7 @@ def test_shift_is_a_window_of_the_padded_image(dtype, layout, mode, h, w, pad, s
 
 
 def test_shift_is_rloxs_to_the_bit():
-    spec = importlib.util.find_spec("rlox")
-    if spec is None:
-        pytest.skip("rlox is not installed: pip install --no-deps rlox==1.2.0")
-    path = next(Path(spec.submodule_search_locations[0]).glob("_rlox_core*.so"))
-    loader = importlib.machinery.ExtensionFileLoader("_rlox_core", str(path))
-    rlox = importlib.util.module_from_spec(importlib.util.spec_from_loader("_rlox_core", loader))
-    loader.exec_module(rlox)
+    rlox = rlox_core()
     for n, c, h, w, pad in ((7, 3, 12, 10, 4), (3, 1, 2, 2, 5), (2, 2, 5, 5, 0)):
         flat = pictures(np.float32, n, c, h, w).ravel()
         for seed in (0, 1, 42, 2**64 - 1):

@@ -13,7 +13,8 @@ from rfx.kernels.seqlock cimport (
 
 from rfx import arrays
 from rfx.buffers import files
-from rfx.buffers.replay import rebuilt, slots_given, without
+from rfx.buffers.replay import slots_given, without
+from rfx.buffers.saved import rebuilt
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidStateError, InvalidValueError
 
 cdef enum:

@@ -1,15 +1,15 @@
 """Replay of stacked frames, each of which is kept once."""
 
-import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rfx.buffers.columns import Column
 from rfx.buffers.layout import Layout
+from rfx.buffers.saved import Saved
 
-class FrameStackReplayBuffer:
+class FrameStackReplayBuffer(Saved):
     def __init__(
         self,
         capacity: int,
@@ -65,6 +65,3 @@ class FrameStackReplayBuffer:
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
     def lane_given(self, lanes: Any, env: int, memory: NDArray[Any]) -> tuple[int, int, NDArray[Any]]: ...
-    def save(self, path: str | os.PathLike[str]) -> None: ...
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self: ...

@@ -7,14 +7,14 @@ from libc.string cimport memcmp, memcpy
 import numpy as np
 
 from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Target
+from rfx.buffers.saved cimport Saved
 from rfx.kernels.chacha cimport ChaCha, chacha_below, chacha_seed
 from rfx.kernels.lock cimport Lock, lock_leave, lock_take, lock_take_gil
 from rfx.kernels.ring cimport gather_rows, rows_alloc, scatter_rows_at
 
 from rfx import arrays
-from rfx.buffers import files
 from rfx.buffers.columns import Column
-from rfx.buffers.replay import rebuilt, without
+from rfx.buffers.replay import without
 from rfx.errors import ConfigError, EmptyBufferError, InvalidValueError, ShapeError
 
 cdef object LARGEST_SEED = 2**64 - 1
@@ -29,7 +29,7 @@ ctypedef struct Lane:
     Py_ssize_t count
 
 
-cdef class FrameStackReplayBuffer:
+cdef class FrameStackReplayBuffer(Saved):
     """A ring of transitions whose observations are the last ``stack`` frames, for learning from pixels.
 
     Parameters
@@ -364,18 +364,6 @@ cdef class FrameStackReplayBuffer:
                               and (held - ages >= oldest).all()):
             raise ConfigError(f"expected held to rise within the frames {oldest} to {after}, and so the frames they need")
         return after, age, held
-
-    def save(self, path):
-        """Write parameters and state to a file (docs/buffers.md says how it is made), in one piece or not at all."""
-        files.save_state(path, type(self).__name__, self.config(), self.state_dict())
-
-    @classmethod
-    def load(cls, path):
-        """Return the buffer that :meth:`save` wrote; CodecError for a damaged file, ConfigError for one of another kind."""
-        return rebuilt(cls, *files.load_state(path, cls.__name__))
-
-    def __reduce__(self):
-        return rebuilt, (type(self), self.config(), self.state_dict())
 
     def __repr__(self):
         return f"FrameStackReplayBuffer(capacity={self.capacity}, len={self.count}, stack={self.stack}, {self.layout.describe()})"

@@ -16,7 +16,8 @@ from rfx.kernels.ring cimport gather_rows
 from rfx import arrays
 from rfx.buffers import files
 from rfx.buffers.layout import fitted
-from rfx.buffers.replay import rebuilt, without
+from rfx.buffers.replay import without
+from rfx.buffers.saved import rebuilt
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError
 
 cdef object LARGEST_SEED = 2**64 - 1

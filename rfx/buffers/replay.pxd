@@ -1,10 +1,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from rfx.buffers.layout cimport Layout, Source, Target
+from rfx.buffers.saved cimport Saved
 from rfx.kernels.lock cimport Lock
 
 
-cdef class ReplayBuffer:
+cdef class ReplayBuffer(Saved):
     cdef readonly Py_ssize_t capacity
     cdef readonly Py_ssize_t num_envs
     cdef readonly Py_ssize_t n_step

@@ -1,15 +1,15 @@
 """A ring of transitions with uniform sampling."""
 
-import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rfx.buffers.columns import Column
 from rfx.buffers.layout import Layout
+from rfx.buffers.saved import Saved
 
-class ReplayBuffer:
+class ReplayBuffer(Saved):
     def __init__(
         self,
         capacity: int,
@@ -67,10 +67,6 @@ class ReplayBuffer:
     def config(self) -> dict[str, Any]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-    def save(self, path: str | os.PathLike[str]) -> None: ...
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self: ...
 
-def rebuilt(kind: type[Any], config: dict[str, Any], state: dict[str, Any]) -> Any: ...
 def slots_given(indices: ArrayLike, length: int) -> NDArray[Any]: ...
 def without(out: Any, names: tuple[str, ...]) -> Any: ...

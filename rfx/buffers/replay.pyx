@@ -7,12 +7,12 @@ from libc.stdlib cimport free
 import numpy as np
 
 from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Source, Target
+from rfx.buffers.saved cimport Saved
 from rfx.kernels.chacha cimport ChaCha, chacha_fill_below, chacha_seed
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
 from rfx.kernels.ring cimport Slot, Walk, gather_rows, rows_alloc, scatter_rows, walk_steps
 
 from rfx import arrays
-from rfx.buffers import files
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidValueError, ShapeError
 
 cnp.import_array()
@@ -21,7 +21,7 @@ cdef object LARGEST_SEED = 2**64 - 1
 cdef object FLOAT32 = np.dtype(np.float32)
 
 
-cdef class ReplayBuffer:
+cdef class ReplayBuffer(Saved):
     """The last ``capacity`` transitions, one row of memory each, sampled uniformly with replacement.
 
     Parameters
@@ -300,27 +300,8 @@ cdef class ReplayBuffer:
             self.cursor, self.pushed = cursor, pushed
             lock_leave(&self.lock)
 
-    def save(self, path):
-        """Write parameters and state to a file (docs/buffers.md says how it is made), in one piece or not at all."""
-        files.save_state(path, type(self).__name__, self.config(), self.state_dict())
-
-    @classmethod
-    def load(cls, path):
-        """Return the buffer that :meth:`save` wrote; CodecError for a damaged file, ConfigError for one of another kind."""
-        return rebuilt(cls, *files.load_state(path, cls.__name__))
-
-    def __reduce__(self):
-        return rebuilt, (type(self), self.config(), self.state_dict())
-
     def __repr__(self):
         return f"{type(self).__name__}(capacity={self.capacity}, len={self.count}, {self.layout.describe()})"
-
-
-def rebuilt(kind, config, state):
-    """Return a buffer of this kind with these parameters and this state."""
-    made = kind(**config)
-    made.load_state_dict(state)
-    return made
 
 
 def slots_given(indices, length):

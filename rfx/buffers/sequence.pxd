@@ -2,11 +2,12 @@ from libc.stdint cimport int64_t, uint64_t
 
 from rfx.buffers.episodes cimport Choice, EpisodeTracker
 from rfx.buffers.layout cimport Layout, Source
+from rfx.buffers.saved cimport Saved
 from rfx.kernels.chacha cimport ChaCha
 from rfx.kernels.lock cimport Lock
 
 
-cdef class SequenceReplayBuffer:
+cdef class SequenceReplayBuffer(Saved):
     cdef readonly Py_ssize_t capacity
     cdef readonly Py_ssize_t num_envs
     cdef readonly Layout layout

@@ -1,15 +1,15 @@
 """Sequences of consecutive steps out of episodes."""
 
-import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rfx.buffers.columns import Column
 from rfx.buffers.layout import Layout
+from rfx.buffers.saved import Saved
 
-class SequenceReplayBuffer:
+class SequenceReplayBuffer(Saved):
     def __init__(
         self,
         capacity: int,
@@ -77,6 +77,3 @@ class SequenceReplayBuffer:
     def state_dict(self) -> dict[str, Any]: ...
     def gathered(self, index: NDArray[Any]) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-    def save(self, path: str | os.PathLike[str]) -> None: ...
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self: ...

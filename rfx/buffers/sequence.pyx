@@ -7,13 +7,13 @@ import numpy as np
 
 from rfx.buffers.episodes cimport Choice, EpisodeTracker, Lane, choice_of
 from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Source, Target
+from rfx.buffers.saved cimport Saved
 from rfx.kernels.chacha cimport ChaCha, chacha_below, chacha_seed
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
 from rfx.kernels.ring cimport gather_rows, rows_alloc, scatter_rows_at
 
 from rfx import arrays
-from rfx.buffers import files
-from rfx.buffers.replay import rebuilt, without
+from rfx.buffers.replay import without
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidValueError, ShapeError
 
 cdef object LARGEST_SEED = 2**64 - 1
@@ -21,7 +21,7 @@ cdef object BOOL = np.dtype(np.bool_)
 cdef object INT64 = np.dtype(np.int64)
 
 
-cdef class SequenceReplayBuffer:
+cdef class SequenceReplayBuffer(Saved):
     """A ring of transitions that knows its episodes, for recurrent policies, world models and decision transformers.
 
     Parameters
@@ -341,18 +341,6 @@ cdef class SequenceReplayBuffer:
         self.count = n
         self.changes += 1
         lock_leave(&self.lock)
-
-    def save(self, path):
-        """Write parameters and state to a file (docs/buffers.md says how it is made), in one piece or not at all."""
-        files.save_state(path, type(self).__name__, self.config(), self.state_dict())
-
-    @classmethod
-    def load(cls, path):
-        """Return the buffer that :meth:`save` wrote; CodecError for a damaged file, ConfigError for one of another kind."""
-        return rebuilt(cls, *files.load_state(path, cls.__name__))
-
-    def __reduce__(self):
-        return rebuilt, (type(self), self.config(), self.state_dict())
 
     def __repr__(self):
         return (f"{type(self).__name__}(capacity={self.capacity}, len={self.count}, episodes={self.num_complete_episodes()}, "

@@ -1,15 +1,15 @@
 """An append-only table of transitions, for on-policy methods."""
 
-import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from rfx.buffers.columns import Column
 from rfx.buffers.layout import Layout
+from rfx.buffers.saved import Saved
 
-class ExperienceTable:
+class ExperienceTable(Saved):
     def __init__(
         self,
         obs_shape: int | tuple[int, ...] | Mapping[str, Any],
@@ -63,6 +63,3 @@ class ExperienceTable:
     def config(self) -> dict[str, Any]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-    def save(self, path: str | os.PathLike[str]) -> None: ...
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self: ...

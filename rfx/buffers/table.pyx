@@ -5,15 +5,14 @@ from libc.string cimport memcpy
 import numpy as np
 
 from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Source, Target
+from rfx.buffers.saved cimport Saved
 from rfx.kernels.lock cimport Lock, lock_leave, lock_take, lock_take_gil
 
 from rfx import arrays
-from rfx.buffers import files
-from rfx.buffers.replay import rebuilt
 from rfx.errors import ShapeError
 
 
-cdef class ExperienceTable:
+cdef class ExperienceTable(Saved):
     """Transitions in the order they came, each column one array, read without a copy.
 
     Parameters
@@ -189,18 +188,6 @@ cdef class ExperienceTable:
         self.reserve(n)
         self.clear()
         self.append(sources, n)
-
-    def save(self, path):
-        """Write parameters and state to a file (docs/buffers.md says how it is made), in one piece or not at all."""
-        files.save_state(path, type(self).__name__, self.config(), self.state_dict())
-
-    @classmethod
-    def load(cls, path):
-        """Return the table that :meth:`save` wrote; CodecError for a damaged file, ConfigError for one of another kind."""
-        return rebuilt(cls, *files.load_state(path, cls.__name__))
-
-    def __reduce__(self):
-        return rebuilt, (type(self), self.config(), self.state_dict())
 
     def __repr__(self):
         return f"ExperienceTable(len={self.count}, {self.layout.describe()})"

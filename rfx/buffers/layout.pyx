@@ -57,7 +57,7 @@ cdef class Layout:
         """Write the columns that differ between buffers, as ``obs(4) float32, actions(1) float32``."""
         return ", ".join([c.describe() for c in self.schema[:self.n_obs + 1] + self.schema[self.extra:]])
 
-    cdef bint fits(self, Py_ssize_t k, object value, int more, Py_ssize_t n):
+    cdef inline bint fits(self, Py_ssize_t k, object value, int more, Py_ssize_t n):
         # Whether it is an array that can be copied as it is: of n entries, or a single one where `more` is 0.
         cdef Py_ssize_t d
         if not (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == self.type_num[k]

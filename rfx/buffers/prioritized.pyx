@@ -58,6 +58,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
 
     cdef readonly double alpha
     cdef readonly double max_priority
+    cdef double max_share            # of the largest priority
     cdef readonly str normalize
     cdef bint over_all
     cdef double beta_start
@@ -77,7 +78,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
             raise ConfigError(f"expected normalize to be 'buffer' or 'batch', got {normalize!r}")
         self.normalize = normalize
         self.over_all = normalize == "buffer"
-        self.max_priority = 1.0
+        self.largest_is(1.0)
         self.tree_memory = rows_alloc(sum_tree_size(self.capacity) * sizeof(double))
         if self.tree_memory == NULL:
             raise MemoryError(f"a tree over {self.capacity} priorities does not fit")
@@ -131,12 +132,13 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
         _keep = self.layout.one(&entry, obs, action, reward, terminated, truncated, next_obs, extra)
         lock_take_gil(&self.lock)
         slot = self.cursor
-        share = share_of(self.max_priority if priority is None else given, self.alpha)
+        share = self.max_share if priority is None else share_of(given, self.alpha)
         sum_tree_set(&self.tree, &slot, &share, 1, &former)
-        fine = sum_tree_total(&self.tree) > 0.0
+        fine = share > 0.0 or sum_tree_total(&self.tree) > 0.0
         if fine:
             self.put(entry.sources, 1)
-            self.max_priority = max(self.max_priority, given)
+            if given > self.max_priority:
+                self.largest_is(given)
         else:
             sum_tree_unset(&self.tree, &slot, 1, &former)
         lock_leave(&self.lock)
@@ -163,14 +165,14 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
             first, largest = self.cursor, self.max_priority
             for k in range(n):
                 slots[k] = (first + k) % self.capacity
-                shares[k] = share_of(raw[k] if has else self.max_priority, self.alpha)
+                shares[k] = share_of(raw[k], self.alpha) if has else self.max_share
                 if has and raw[k] > largest:
                     largest = raw[k]
             sum_tree_set(&self.tree, &slots[0], &shares[0], n, &formers[0])
             fine = sum_tree_total(&self.tree) > 0.0
             if fine:
                 self.put(sources, n)
-                self.max_priority = largest
+                self.largest_is(largest)
             else:
                 sum_tree_unset(&self.tree, &slots[0], n, &formers[0])
             lock_leave(&self.lock)
@@ -225,7 +227,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
             sum_tree_set(&self.tree, to, shares, taken, formers)
             fine = sum_tree_total(&self.tree) > 0.0
             if fine:
-                self.max_priority = largest
+                self.largest_is(largest)
                 self.changes += 1
             else:
                 sum_tree_unset(&self.tree, to, taken, formers)
@@ -233,6 +235,9 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
         if not fine:
             raise InvalidValueError("expected a priority above 0, as all others are 0")
         return taken
+
+    cdef void largest_is(self, double priority) noexcept nogil:
+        self.max_priority, self.max_share = priority, share_of(priority, self.alpha)
 
     cdef int64_t serial(self, int64_t slot) noexcept nogil:
         # How many transitions came before the one in this slot.
@@ -321,7 +326,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
             self.count = self.cursor = 0
             self.pushed = 0
             self.changes += 1
-            self.max_priority = 1.0
+            self.largest_is(1.0)
             sum_tree_init(&self.tree, <double*>self.tree_memory, self.capacity)
             lock_leave(&self.lock)
 
@@ -354,7 +359,7 @@ cdef class PrioritizedReplayBuffer(ReplayBuffer):
             sum_tree_init(&self.tree, <double*>self.tree_memory, self.capacity)
             if n:
                 sum_tree_set(&self.tree, &index[0], &shares[0], n, NULL)
-            self.max_priority = largest
+            self.largest_is(largest)
             self.sampled = sampled
             lock_leave(&self.lock)
 

@@ -125,7 +125,7 @@ cdef class ReplayBuffer(Saved):
                      self.layout.n_slots)
         self.changes += 1
         self.pushed += n
-        self.cursor = (first + n) % self.capacity
+        self.cursor = first + n if first + n < self.capacity else (first + n) % self.capacity  # a division costs 10 ns
         self.count = self.count + n if self.count + n < self.capacity else self.capacity
         return first
 

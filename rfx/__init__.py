@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rfx.control import PidConfig as PidConfig
     from rfx.control import StateMachine as StateMachine
     from rfx.control import run_control_loop as run_control_loop
+    from rfx.envs import CartPole as CartPole
+    from rfx.envs import Pendulum as Pendulum
+    from rfx.envs import VecEnv as VecEnv
     from rfx.errors import RfxError as RfxError
     from rfx.estimators import ImageAugmentation as ImageAugmentation
     from rfx.estimators import RandomShift as RandomShift
@@ -78,6 +81,9 @@ if TYPE_CHECKING:
 # public name -> the room it lives in
 _HOME = {
     "RfxError": "rfx.errors",
+    "CartPole": "rfx.envs",
+    "Pendulum": "rfx.envs",
+    "VecEnv": "rfx.envs",
     "Quaternion": "rfx.math",
     "Transform": "rfx.math",
     "LowPassFilter": "rfx.math",
@@ -147,6 +153,7 @@ _ROOMS = (
     "arrays",
     "buffers",
     "control",
+    "envs",
     "errors",
     "estimators",
     "go2",

@@ -1,0 +1,51 @@
+"""Environments. Names load on first use."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rfx.envs.spaces import Box as Box
+    from rfx.envs.spaces import Dict as Dict
+    from rfx.envs.spaces import Discrete as Discrete
+    from rfx.envs.spaces import MultiBinary as MultiBinary
+    from rfx.envs.spaces import MultiDiscrete as MultiDiscrete
+    from rfx.envs.spaces import Space as Space
+    from rfx.envs.spaces import from_gymnasium as from_gymnasium
+    from rfx.envs.spaces import to_gymnasium as to_gymnasium
+    from rfx.envs.vector import CartPole as CartPole
+    from rfx.envs.vector import Pendulum as Pendulum
+    from rfx.envs.vector import RLEnv as RLEnv
+    from rfx.envs.vector import StepBatch as StepBatch
+    from rfx.envs.vector import Transition as Transition
+    from rfx.envs.vector import VecEnv as VecEnv
+
+# public name -> the module it lives in
+_HOME = {
+    "Box": "rfx.envs.spaces",
+    "CartPole": "rfx.envs.vector",
+    "Dict": "rfx.envs.spaces",
+    "Discrete": "rfx.envs.spaces",
+    "from_gymnasium": "rfx.envs.spaces",
+    "MultiBinary": "rfx.envs.spaces",
+    "MultiDiscrete": "rfx.envs.spaces",
+    "Pendulum": "rfx.envs.vector",
+    "RLEnv": "rfx.envs.vector",
+    "Space": "rfx.envs.spaces",
+    "StepBatch": "rfx.envs.vector",
+    "to_gymnasium": "rfx.envs.spaces",
+    "Transition": "rfx.envs.vector",
+    "VecEnv": "rfx.envs.vector",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rfx.envs' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

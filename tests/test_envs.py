@@ -1,0 +1,212 @@
+"""rfx.envs: trajectories of Gymnasium to the last bit, seeds of rlox, and many at once."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+
+from rfx.envs import CartPole, Pendulum, VecEnv
+from rfx.envs.batched import batch_of
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
+from rfx.seeding import derive_seed
+
+gymnasium = pytest.importorskip("gymnasium")
+TIME_LIMIT = {"CartPole-v1": 500, "Pendulum-v1": 200}
+
+
+def actions_of(env_id, rng, n):
+    if env_id == "CartPole-v1":
+        return rng.integers(2, size=n)
+    return rng.uniform(-2.5, 2.5, (n, 1)).astype(np.float32)
+
+
+def outputs(batch):
+    n, d = batch.num_envs, batch.obs_dim
+    return np.empty((n, d), np.float32), np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty((n, d), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "policy"), [("CartPole-v1", "any"), ("CartPole-v1", "balance"), ("Pendulum-v1", "any")]
+)
+def test_trajectories_are_those_of_gymnasium_to_the_last_bit(env_id, policy):
+    n, steps = 300, 520 if policy == "balance" else 210
+    rng = np.random.default_rng(0)
+    theirs = [gymnasium.make(env_id).unwrapped for _ in range(n)]
+    states = np.zeros((n, 4))
+    for i, env in enumerate(theirs):
+        env.reset(seed=i)
+        states[i, : len(env.state)] = env.state
+    ours = batch_of(env_id, n)
+    ours.set_states(states)
+    obs, rewards, terminated, truncated, _ = arrays = outputs(ours)
+    alive = np.ones(n, bool)
+    compared = 0
+    for t in range(steps):
+        if policy == "balance":
+            actions = (ours.states[:, 2] + 0.5 * ours.states[:, 3] + 0.02 * ours.states[:, 0] > 0).astype(int)
+        else:
+            actions = actions_of(env_id, rng, n)
+        ours.step(actions, *arrays, False)
+        for i in np.flatnonzero(alive):
+            seen, reward, ended, _, _ = theirs[i].step(actions[i])
+            assert seen.tobytes() == obs[i].tobytes()
+            assert (float(reward), ended) == (rewards[i], terminated[i])
+            assert ours.states[i, : len(theirs[i].state)].tobytes() == np.asarray(theirs[i].state, np.float64).tobytes()
+            assert truncated[i] == (t + 1 >= TIME_LIMIT[env_id])
+            alive[i] = not (ended or truncated[i])
+            compared += 1
+        if not alive.any():
+            break
+    assert compared > 5000
+
+
+@pytest.mark.parametrize(
+    ("make", "seed", "state"),
+    [
+        (CartPole, 0, [0.02090754154265617, -0.003407827771038985, 0.019914324267473166, -0.04398288343658283]),
+        (CartPole, 42, [0.01818961923066713, 0.045027540767248395, -0.007248359714348028, 0.012736052119734026]),
+        (Pendulum, 0, [1.3136595783006406, -0.0681565554207797]),
+    ],
+)
+def test_first_states_are_drawn_as_rlox_does(make, seed, state):
+    env = make(seed)
+    np.testing.assert_allclose(env._batch.states[0, : len(state)], state, rtol=1e-15)
+    again = make(7)
+    again.reset(seed)
+    np.testing.assert_array_equal(again._batch.states, env._batch.states)
+
+
+def test_a_reset_without_a_seed_goes_on_in_the_stream():
+    env, other = CartPole(3), CartPole(3)
+    first = env.reset()
+    np.testing.assert_array_equal(first, other.reset())
+    assert not np.array_equal(first, env.reset())
+
+
+def test_the_example_of_the_design_document():
+    env = CartPole(42)
+    assert env.reset(42).shape == (4,)
+    transition = env.step(1)
+    assert transition.reward == 1.0
+    assert env.render().startswith("CartPole-v1 | step=1 state=")
+    batch = VecEnv("CartPole-v1", 64, seed=42).step_all([i % 2 for i in range(64)])
+    assert (batch.obs.shape, batch.rewards.shape, batch.terminated.dtype) == ((64, 4), (64,), bool)
+
+
+def test_a_step_after_the_end_is_refused():
+    env = CartPole(0)
+    while not env.step(1).terminated:
+        pass
+    with pytest.raises(InvalidStateError):
+        env.step(1)
+    env.reset()
+    env.step(1)
+
+
+@pytest.mark.parametrize("action", [2, -1, 0.5, "1", None, [0, 1], True])
+def test_an_action_that_is_none_changes_nothing(action):
+    env = CartPole(0)
+    before = env._batch.states
+    with pytest.raises(RfxError):
+        env.step(action)
+    np.testing.assert_array_equal(env._batch.states, before)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_many_are_what_each_is_alone(env_id):
+    n, rng = 7, np.random.default_rng(1)
+    many = VecEnv(env_id, n, seed=5)
+    alone = [{"CartPole-v1": CartPole, "Pendulum-v1": Pendulum}[env_id](derive_seed(5, i)) for i in range(n)]
+    ended = 0
+    for _ in range(450):
+        actions = actions_of(env_id, rng, n)
+        batch = many.step_all(actions)
+        for i, env in enumerate(alone):
+            one = env.step(actions[i])
+            assert one.obs.tobytes() == batch.terminal_obs[i].tobytes()
+            assert (one.reward, one.terminated, one.truncated) == (
+                batch.rewards[i],
+                batch.terminated[i],
+                batch.truncated[i],
+            )
+            if one.terminated or one.truncated:
+                ended += 1
+                assert env.reset().tobytes() == batch.obs[i].tobytes()
+            else:
+                assert batch.obs[i].tobytes() == batch.terminal_obs[i].tobytes()
+    assert ended >= n
+
+
+def test_runs_of_neighbouring_seeds_share_no_environment():
+    a, b = VecEnv("CartPole-v1", 50, seed=42).reset_all(42), VecEnv("CartPole-v1", 50, seed=43).reset_all()
+    shared = {r.tobytes() for r in a} & {r.tobytes() for r in VecEnv("CartPole-v1", 50).reset_all(43)}
+    assert not shared
+    assert len({r.tobytes() for r in a}) == 50
+    assert b.shape == (50, 4)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "actions", "error"),
+    [
+        ("CartPole-v1", [0, 1, 2], InvalidValueError),
+        ("CartPole-v1", [0, 1], ShapeError),
+        ("CartPole-v1", [0.0, 1.0, 0.0], DTypeError),
+        ("Pendulum-v1", [[0.0], [math.nan], [0.0]], InvalidValueError),
+        ("Pendulum-v1", [[math.inf]] * 3, InvalidValueError),
+        ("Pendulum-v1", [[0.0, 1.0]] * 3, ShapeError),
+        ("Pendulum-v1", [["a"]] * 3, DTypeError),
+    ],
+)
+def test_one_bad_action_stops_all(env_id, actions, error):
+    env = VecEnv(env_id, 3)
+    before = env._batch.states
+    with pytest.raises(error):
+        env.step_all(actions)
+    np.testing.assert_array_equal(env._batch.states, before)
+
+
+def test_steps_go_into_the_arrays_of_a_former_one():
+    env, other = VecEnv("CartPole-v1", 9), VecEnv("CartPole-v1", 9)
+    batch = env.step_all([1] * 9)
+    again = env.step_all([0] * 9, out=batch)
+    other.step_all([1] * 9)
+    assert again is batch
+    np.testing.assert_array_equal(batch.obs, other.step_all([0] * 9).obs)
+    with pytest.raises(ShapeError):
+        VecEnv("CartPole-v1", 4).step_all([1] * 4, out=batch)
+
+
+def test_physics_can_be_changed():
+    light, heavy = CartPole(0), CartPole(0, masscart=5.0, gravity=3.7)
+    for _ in range(5):
+        a, b = light.step(1), heavy.step(1)
+    assert abs(a.obs[1]) > abs(b.obs[1])
+    assert VecEnv("Pendulum-v1", 2, max_episode_steps=1).step_all([[0.0]] * 2).truncated.all()
+    for bad in ({"masspole": 0.0}, {"tau": math.nan}, {"max_episode_steps": 0}):
+        with pytest.raises(RfxError):
+            CartPole(0, **bad)
+
+
+def test_what_is_not_known_is_said():
+    with pytest.raises(ConfigError, match="Pendulum-v1"):
+        VecEnv("HalfCheetah-v4", 2)
+    for n in (0, -1, 1.5):
+        with pytest.raises(RfxError):
+            VecEnv("CartPole-v1", n)
+    assert repr(VecEnv("Pendulum-v1", 3)) == "VecEnv('Pendulum-v1', num_envs=3)"
+
+
+def test_threads_may_step_environments_of_their_own_and_one_together():
+    shared = VecEnv("CartPole-v1", 64)
+
+    def run():
+        for _ in range(300):
+            shared.step_all(np.ones(64, int))
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert np.isfinite(shared._batch.states).all()

@@ -290,3 +290,39 @@ def test_a_pickled_object_in_a_file_is_not_run(tmp_path):
             archive.writestr(name, data)
     with pytest.raises(CodecError):
         ReplayBuffer.load(path)
+
+
+def forged(path, **changes):
+    """Write the file of a small buffer with some entries replaced."""
+    filled().save(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    head = json.loads(entries["rfx.json"])
+    head["config"].update(changes.pop("config", {}))
+    entries["rfx.json"] = changes.pop("head", json.dumps(head)).encode()
+    entries.update(changes.pop("entries", {}))
+    with zipfile.ZipFile(path, "w", changes.pop("compression", zipfile.ZIP_STORED)) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_forged_files_are_refused(tmp_path):
+    huge = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
+    huge += b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }".ljust(117) + b"\n"
+    forgeries = [
+        {"config": {"nonsense": 1}},
+        {"config": {"capacity": "many"}},
+        {"config": {"obs_shape": 4}},
+        {"head": "[" * 100_000},
+        {"head": "{}"},
+        {"head": "[1]"},
+        {"entries": {"rows/rewards.npy": huge}},
+        {"entries": {"rows/rewards.npy": b""}},
+        {"entries": {"rows.npy": huge}},
+        {"compression": zipfile.ZIP_DEFLATED},
+    ]
+    for forgery in forgeries:
+        with pytest.raises(RfxError):
+            ReplayBuffer.load(forged(tmp_path / "b", **forgery))
+    assert len(ReplayBuffer.load(forged(tmp_path / "b"))) == 6

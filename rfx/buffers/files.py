@@ -6,6 +6,7 @@ written beside its target, flushed to the disk and moved over it, so that a cras
 """
 
 import json
+import math
 import os
 import tempfile
 import zipfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfx.errors import CodecError, ConfigError
 
@@ -89,21 +91,27 @@ def load_state(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any],
                 put(state, name, value)
             for entry in archive.namelist():
                 if entry.endswith(".npy"):
-                    with archive.open(entry) as stream:
-                        put(state, entry.removesuffix(".npy"), np.lib.format.read_array(stream, allow_pickle=False))
+                    put(state, entry.removesuffix(".npy"), read_entry(archive, entry))
             return head["config"], state
-    except (
-        zipfile.BadZipFile,
-        KeyError,
-        ValueError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-    ) as error:
+    except (zipfile.BadZipFile, LookupError, ValueError, EOFError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, (CodecError, ConfigError)):
             raise
         raise CodecError(f"expected a buffer's file, {path} is none or is damaged: {error}") from error
+
+
+def read_entry(archive: zipfile.ZipFile, entry: str) -> NDArray[Any]:
+    """Return an array of the file; CodecError where its head promises another size than it has."""
+    info = archive.getinfo(entry)
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise CodecError(f"expected {entry} not to be compressed")
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        if math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
+            raise CodecError(f"expected {entry} to hold {dtype} {shape}, it has {info.file_size} bytes")
+    with archive.open(entry) as stream:
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
 
 
 def put(state: dict[str, Any], path: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """What all buffers that can be saved have in common."""
 
 from rfx.buffers import files
+from rfx.errors import CodecError, RfxError
 
 
 cdef class Saved:
@@ -20,7 +21,12 @@ cdef class Saved:
 
 
 def rebuilt(kind, config, state):
-    """Return a buffer of this kind with these parameters and this state."""
-    made = kind(**config)
+    """Return a buffer of this kind with these parameters and this state; CodecError where it has no such parameters."""
+    try:
+        made = kind(**config)
+    except TypeError as error:
+        if isinstance(error, RfxError):
+            raise
+        raise CodecError(f"expected the parameters of {kind.__name__}, got {config!r}: {error}") from error
     made.load_state_dict(state)
     return made

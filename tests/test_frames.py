@@ -157,7 +157,26 @@ def test_batches_of_several_environments():
     assert set(number_of(batch["obs"][:, 3]).tolist()) == {0, 1, 2, 3, 50, 51, 52, 53}
     np.testing.assert_array_equal(np.abs(batch["value"]), batch["actions"] % 50)
     with pytest.raises(ShapeError):
-        buffer.push_batch(obs, [1], [0.0, 0.0], flags, flags, after)
+        buffer.push_batch(obs, [1], [0.0, 0.0], flags, flags, after, {"value": np.zeros(2, np.float32)})
+
+
+def test_of_a_batch_that_does_not_follow_nothing_is_stored():
+    frames, flags = np.stack([frame(k) for k in range(6)]), np.zeros(5, bool)
+    whole, parts = FrameStackReplayBuffer(20, (1, 2)), FrameStackReplayBuffer(20, (1, 2))
+    whole.push_batch(frames[:5], np.arange(5), np.zeros(5, np.float32), flags, flags, frames[1:])
+    parts.push_batch(frames[:2], np.arange(2), np.zeros(2, np.float32), flags[:2], flags[:2], frames[1:3])
+    for first in (0, 3):  # neither follows what is stored
+        with pytest.raises(InvalidValueError, match=r"obs\[0\]"):
+            parts.push_batch(frames[first:5], np.arange(5 - first), np.zeros(5 - first, np.float32), flags[first:],
+                             flags[first:], frames[first + 1 :])  # fmt: skip
+    broken = frames.copy()
+    broken[4] += 1
+    with pytest.raises(InvalidValueError, match=r"obs\[2\]"):
+        parts.push_batch(broken[2:5], np.arange(2, 5), np.zeros(3, np.float32), flags[:3], flags[:3], frames[3:])
+    assert len(parts) == 2
+    parts.push_batch(frames[2:5], np.arange(2, 5), np.zeros(3, np.float32), flags[:3], flags[:3], frames[3:])
+    np.testing.assert_array_equal(parts.sample(30, 0)["obs"], whole.sample(30, 0)["obs"])
+    np.testing.assert_array_equal(parts.coming(0), frames[5])
 
 
 def test_samples_go_into_given_arrays():

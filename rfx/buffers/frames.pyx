@@ -1,12 +1,13 @@
 """Replay of stacked frames, each of which is kept once."""
 
+cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 import numpy as np
 
-from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Target
+from rfx.buffers.layout cimport MOST_COLUMNS, Entry, Layout, Source, Target
 from rfx.buffers.saved cimport Saved
 from rfx.kernels.chacha cimport ChaCha, chacha_below, chacha_seed
 from rfx.kernels.lock cimport Lock, lock_leave, lock_take, lock_take_gil
@@ -14,8 +15,11 @@ from rfx.kernels.ring cimport gather_rows, rows_alloc, scatter_rows_at
 
 from rfx import arrays
 from rfx.buffers.columns import Column
+from rfx.buffers.frame_state import checked_lane
 from rfx.buffers.replay import without
 from rfx.errors import ConfigError, EmptyBufferError, InvalidValueError, ShapeError
+
+cnp.import_array()
 
 cdef object LARGEST_SEED = 2**64 - 1
 
@@ -129,35 +133,74 @@ cdef class FrameStackReplayBuffer(Saved):
         slot = self.put(lane, &entry, &next_frame[0] if next_frame.shape[0] else NULL)
         lock_leave(&self.lock)
         if slot < 0:
-            raise InvalidValueError(f"expected obs to be the frame that the last transition of environment {lane} led to; "
-                                    "an episode that was left must be ended with truncated=True")
+            raise out_of_turn("obs", lane)
         return slot
 
     def push_batch(self, obs, actions, rewards, terminated, truncated, next_obs, extra=None, envs=None):
-        """Store n transitions one after the other, given as arrays (n, ...); returns their slots, (n,) int64.
+        """Store n transitions, given as arrays (n, ...), in this order; returns their slots, (n,) int64. All or none.
 
         ``envs`` (n,) says which environment each is of; by default they take turns: 0, 1, ..., num_envs - 1, 0, 1, ...
-        Those before one that is refused stay.
         """
-        n = len(rewards)
+        cdef Source[MOST_COLUMNS] sources
+        cdef Entry entry
+        cdef Py_ssize_t i, k, n
+        cdef int64_t slot = 0
+        frames, after = self.newest(obs, "obs", True), self.newest(next_obs, "next_obs", True)
+        _keep = self.layout.many(sources, &n, frames, actions, rewards, terminated, truncated, None, extra)
+        after = self.layout.block(0, after, n)
+        cdef const unsigned char* led_to = <Source>cnp.PyArray_DATA(after)
         lanes = np.arange(n) % self.num_envs if envs is None else np.asarray(envs)
-        if lanes.shape != (n,) or any(len(c) != n for c in (obs, actions, terminated, truncated, next_obs)):
-            raise ShapeError(f"expected {n} of each column")
-        columns = extra or {}
-        return np.array([
-            self.push(obs[i], actions[i], rewards[i], terminated[i], truncated[i], next_obs[i],
-                      {name: c[i] for name, c in columns.items()} or None, lanes[i])
-            for i in range(n)], np.int64)
+        if lanes.shape != (n,):
+            raise ShapeError(f"expected envs of shape ({n},), got {lanes.shape}")
+        cdef const int64_t[::1] lane = np.array(
+            [arrays.integer(env, "envs", minimum=0, maximum=self.num_envs - 1) for env in lanes], np.int64)
+        coming = {}
+        for i in range(n):  # each must follow what came before, in the buffer or in the batch
+            expected = coming[lane[i]] if lane[i] in coming else self.coming(lane[i])
+            if expected is not None and not np.array_equal(expected, frames[i]):
+                raise out_of_turn(f"obs[{i}]", lane[i])
+            coming[lane[i]] = None if terminated[i] or truncated[i] else after[i]
+        slots = np.empty(n, np.int64)
+        cdef int64_t[::1] to = slots
+        with nogil:
+            lock_take(&self.lock)
+            for i in range(n):
+                for k in range(self.layout.n_slots):
+                    entry.sources[k] = sources[k] + i * self.layout.slots[k].size
+                entry.terminated = entry.sources[self.layout.terminated][0]
+                entry.truncated = entry.sources[self.layout.truncated][0]
+                slot = self.put(lane[i], &entry, led_to + i * self.layout.slots[0].size)
+                to[i] = slot
+                if slot < 0:
+                    break
+            lock_leave(&self.lock)
+        if slot < 0:  # only where another thread has pushed to this environment in between
+            raise out_of_turn(f"obs[{i}]", lane[i])
+        return slots
 
-    def newest(self, obs, name):
-        """Return the newest frame of a stack, or the frame itself; ShapeError for what is neither."""
+    def coming(self, env):
+        """Return the frame that the next transition of an environment must begin with, None where an episode begins; a copy."""
+        cdef Py_ssize_t lane = arrays.integer(env, "env", minimum=0, maximum=self.num_envs - 1)
+        cdef Py_ssize_t slot, size = self.layout.slots[0].size
+        frame = np.empty(self.layout.schema[0].shape, self.layout.schema[0].dtype)
+        cdef bint begins
+        lock_take_gil(&self.lock)
+        slot = lane * self.room + self.lanes[lane].next % self.room
+        begins = self.lanes[lane].age == 0
+        memcpy(cnp.PyArray_DATA(frame), self.rows + slot * self.layout.stride + self.layout.slots[0].offset, size)
+        lock_leave(&self.lock)
+        return None if begins else frame
+
+    def newest(self, obs, name, many=False):
+        """Return the newest frame of a stack, or the frame itself; of n of them where ``many``."""
         shape = self.layout.schema[0].shape
         array = np.asarray(obs)
-        if array.shape == shape:
+        inner = array.shape[1:] if many else array.shape
+        if array.ndim > many - 1 and inner == shape:
             return array
-        if array.shape == (self.stack, *shape):
-            return array[self.stack - 1]
-        raise ShapeError(f"expected {name} of shape {shape} or {(self.stack, *shape)}, got {array.shape}")
+        if inner == (self.stack, *shape):
+            return array[:, self.stack - 1] if many else array[self.stack - 1]
+        raise ShapeError(f"expected {name} of shape {shape} or {(self.stack, *shape)}, got {inner}")
 
     cdef int64_t put(self, Py_ssize_t env, Entry* entry, const unsigned char* after) noexcept nogil:
         # The slot, or -1 where the frame is not the one that was said to come.
@@ -333,7 +376,7 @@ cdef class FrameStackReplayBuffer(Saved):
         if given.shape != block.shape or given.dtype != block.dtype:
             raise ConfigError(f"expected {block.describe()}, got {given.dtype} {given.shape}")
         given = np.ascontiguousarray(given)
-        checked = [self.lane_given(state["lanes"], env, given) for env in range(self.num_envs)]
+        checked = [checked_lane(state["lanes"], k, given, self.room, self.stack) for k in range(self.num_envs)]
         memory = given
         lock_take_gil(&self.lock)
         memcpy(self.rows, &memory[0, 0], <size_t>self.capacity * self.layout.stride)
@@ -348,22 +391,10 @@ cdef class FrameStackReplayBuffer(Saved):
         self.changes += 1
         lock_leave(&self.lock)
 
-    def lane_given(self, lanes, env, memory):
-        """Return the state of one environment, checked."""
-        lane = lanes.get(str(env)) if isinstance(lanes, dict) else None
-        if not isinstance(lane, dict) or set(lane) != {"next", "age", "held"}:
-            raise ConfigError(f"expected next, age and held of environment {env}")
-        after = arrays.integer(lane["next"], "next", minimum=0, maximum=2**62)
-        age = arrays.integer(lane["age"], "age", minimum=0, maximum=after)
-        held = np.ascontiguousarray(lane["held"])
-        if held.ndim != 1 or held.dtype != np.int64 or (held.size and (held.min() < 0 or held.max() >= after)):
-            raise ConfigError(f"expected held to be frames before {after}, int64")
-        ages = memory[env * self.room + held % self.room, :4].copy().view(np.int32)[:, 0]
-        oldest = max(0, after - self.room)
-        if held.size and not ((np.diff(held) > 0).all() and (ages >= 0).all() and (ages < self.stack).all()
-                              and (held - ages >= oldest).all()):
-            raise ConfigError(f"expected held to rise within the frames {oldest} to {after}, and so the frames they need")
-        return after, age, held
-
     def __repr__(self):
         return f"FrameStackReplayBuffer(capacity={self.capacity}, len={self.count}, stack={self.stack}, {self.layout.describe()})"
+
+
+cdef object out_of_turn(str name, Py_ssize_t env):
+    return InvalidValueError(f"expected {name} to be the frame that the last transition of environment {env} led to; "
+                             "an episode that was left must be ended with truncated=True")

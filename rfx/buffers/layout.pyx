@@ -135,7 +135,7 @@ cdef class Layout:
         if cnp.PyArray_NDIM(rows) != 1:
             raise ShapeError(f"expected rewards of shape (n,), got {rows.shape}")
         n[0] = cnp.PyArray_DIM(rows, 0)
-        for k, value in enumerate(self.by_column(obs, actions, rows, terminated, truncated, next_obs, extra)):
+        for k, value in enumerate(self.by_column(obs, actions, rewards, terminated, truncated, next_obs, extra)):
             array = self.block(k, value, n[0])
             keep.append(array)
             sources[k] = <Source>cnp.PyArray_DATA(array)

@@ -1,6 +1,6 @@
 """What a transition is made of: named columns, each with a shape and a dtype."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,6 @@ def transition_columns(
     obs_dtype: Any,
     act_dtype: Any,
     extra: Mapping[str, tuple[Any, Any]] | None,
-    reserved: Collection[str] = (),
     with_next: bool = True,
 ) -> tuple[Column, ...]:
     """Return the columns of a transition, the extra ones last; ConfigError for a name that is taken."""
@@ -96,7 +95,7 @@ def transition_columns(
         *(observation_columns("next_obs", obs_shape, obs_dtype) if with_next else ()),
     ]
     for name, spec in (extra or {}).items():
-        if name in TRANSITION or name in RESULTS or name in reserved:
+        if name in TRANSITION or name in RESULTS:
             raise ConfigError(f"the name {name!r} is taken by the buffer itself")
         if not isinstance(spec, (tuple, list)) or len(spec) != 2:
             raise ConfigError(f"expected (shape, dtype) for the column {name}, got {spec!r}")

@@ -16,7 +16,6 @@ ctypedef struct Entry:
     unsigned char terminated
     unsigned char truncated
     long long whole          # an action that came as a Python number
-    double real
     float half
 
 
@@ -28,7 +27,6 @@ cdef class Layout:
     cdef Slot* slots
     cdef Py_ssize_t n_slots
     cdef Py_ssize_t n_obs              # columns: obs, actions, rewards, terminated, truncated, next_obs if there, extra ones
-    cdef Py_ssize_t actions
     cdef Py_ssize_t rewards
     cdef Py_ssize_t terminated
     cdef Py_ssize_t truncated

@@ -15,7 +15,6 @@ class Layout:
         act_dtype: Any,
         extra: Any,
         header: int = 0,
-        more: Any = (),
     ) -> None: ...
     @property
     def schema(self) -> tuple[Column, ...]: ...

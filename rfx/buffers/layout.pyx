@@ -21,13 +21,12 @@ cdef enum:
 cdef class Layout:
     """Columns of a transition side by side in one row of ``stride`` bytes, a multiple of a cache line."""
 
-    def __cinit__(self, obs_shape, act_shape, obs_dtype, act_dtype, extra, Py_ssize_t header=0, more=(), bint with_next=True):
+    def __cinit__(self, obs_shape, act_shape, obs_dtype, act_dtype, extra, Py_ssize_t header=0, bint with_next=True):
         cdef Py_ssize_t k, d, offset = header
-        self.schema = transition_columns(obs_shape, act_shape, obs_dtype, act_dtype, extra, more, with_next)
+        self.schema = transition_columns(obs_shape, act_shape, obs_dtype, act_dtype, extra, with_next)
         self.obs_names = tuple(obs_shape) if isinstance(obs_shape, dict) else ()
         self.n_slots = len(self.schema)
         self.n_obs = len(self.obs_names) or 1
-        self.actions = self.n_obs
         self.rewards, self.terminated, self.truncated = self.n_obs + 1, self.n_obs + 2, self.n_obs + 3
         self.next_obs = self.n_obs + 4
         self.with_next = with_next

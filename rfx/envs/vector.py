@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.envs.batched import batch_of
 from rfx.errors import InvalidStateError, ShapeError
-from rfx.seeding import derive_seed
 
 
 @dataclass(frozen=True)
@@ -197,10 +196,6 @@ class VecEnv:
         obs, rewards, terminated, truncated, led_to = made
         self._batch.step(actions, obs, rewards, terminated, truncated, led_to, True)
         return out if out is not None else StepBatch(obs, rewards, terminated, truncated, led_to)
-
-    def seeds(self, seed: int) -> list[int]:
-        """Return the seed of each environment for a seed of all."""
-        return [derive_seed(seed, i) for i in range(self.num_envs)]
 
     def __repr__(self) -> str:
         return f"VecEnv({self.env_id!r}, num_envs={self.num_envs})"

@@ -16,29 +16,71 @@ from typing import TYPE_CHECKING, Any
 from rfx.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from rfx.sim.go2_env import Go2Batch as Go2Batch
+    from rfx.sim.go2_env import Go2Env as Go2Env
+    from rfx.sim.go2_env import Go2VecEnv as Go2VecEnv
+    from rfx.sim.go2_task import RANDOMISATIONS as RANDOMISATIONS
+    from rfx.sim.go2_task import REWARD_TERMS as REWARD_TERMS
+    from rfx.sim.go2_task import TASKS as TASKS
+    from rfx.sim.go2_task import Commands as Commands
+    from rfx.sim.go2_task import Go2Task as Go2Task
+    from rfx.sim.go2_task import Randomisation as Randomisation
+    from rfx.sim.go2_task import Rewards as Rewards
+    from rfx.sim.go2_task import Start as Start
+    from rfx.sim.go2_task import Termination as Termination
     from rfx.sim.joint_plant import JointSpacePlant as JointSpacePlant
     from rfx.sim.mujoco_plant import MujocoPlant as MujocoPlant
     from rfx.sim.plant import JointCommand as JointCommand
     from rfx.sim.plant import Plant as Plant
     from rfx.sim.plant import PlantState as PlantState
     from rfx.sim.render import Camera as Camera
+    from rfx.sim.terrain import TERRAINS as TERRAINS
+    from rfx.sim.terrain import Terrain as Terrain
 
 _HOME = {
     "Camera": "render",
+    "Commands": "go2_task",
+    "Go2Batch": "go2_env",
+    "Go2Env": "go2_env",
+    "Go2Task": "go2_task",
+    "Go2VecEnv": "go2_env",
     "JointCommand": "plant",
     "JointSpacePlant": "joint_plant",
     "MujocoPlant": "mujoco_plant",
     "Plant": "plant",
     "PlantState": "plant",
+    "RANDOMISATIONS": "go2_task",
+    "REWARD_TERMS": "go2_task",
+    "Randomisation": "go2_task",
+    "Rewards": "go2_task",
+    "Start": "go2_task",
+    "TASKS": "go2_task",
+    "TERRAINS": "terrain",
+    "Termination": "go2_task",
+    "Terrain": "terrain",
 }
 
 __all__ = [
+    "RANDOMISATIONS",
+    "REWARD_TERMS",
+    "TASKS",
+    "TERRAINS",
     "Camera",
+    "Commands",
+    "Go2Batch",
+    "Go2Env",
+    "Go2Task",
+    "Go2VecEnv",
     "JointCommand",
     "JointSpacePlant",
     "MujocoPlant",
     "Plant",
     "PlantState",
+    "Randomisation",
+    "Rewards",
+    "Start",
+    "Termination",
+    "Terrain",
     "make_plant",
 ]
 

@@ -1,0 +1,430 @@
+"""The compiled half of the batched Go2: what each robot remembers and draws, its rewards, ends and observations."""
+
+cimport numpy as cnp
+from libc.math cimport cos
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+import numpy as np
+
+from rfx.kernels.chacha cimport ChaCha, chacha_position, chacha_seed, chacha_seek, mix_seed
+from rfx.kernels.ground cimport Ground, ground_height, ground_left, ground_mean
+from rfx.kernels.locomotion cimport (
+    MOTORS, SENSORS, SIGNALS, Assembly, Motion, Robot, assemble, fill_signals, read_forces, read_motion, steady
+)
+from rfx.kernels.locomotion_reward cimport (
+    TERMS, RewardModel, body_terms, contact_terms, joint_terms, limit_terms, weighted
+)
+from rfx.kernels.locomotion_task cimport (
+    TaskModel, delayed, draw_body, draw_command, draw_level, draw_start, follow_heading, forget, push, take_action
+)
+
+from rfx import arrays
+from rfx.errors import InvalidValueError, ShapeError
+from rfx.robots.go2 import GO2
+from rfx.sim.go2_tables import assembly_table, reward_table, task_table
+
+cnp.import_array()
+
+cdef enum:
+    GAINS = 10               # numbers of a motor's law in MuJoCo
+
+cdef double REACH = 0.15     # half side of the square whose mean height counts as the ground under the trunk, m
+cdef double MARGIN = 1.0     # from the end of the ground, where an episode is cut, m
+
+_MOTORS = (MOTORS,)
+ROBOT = np.dtype([
+    ("command", "f8", 3), ("heading", "f8"), ("action", "f8", _MOTORS), ("action_before", "f8", _MOTORS),
+    ("dq_before", "f8", _MOTORS), ("targets", "f8", (3, MOTORS)), ("air_time", "f8", 4), ("contact", "f8", 4),
+    ("origin", "f8", 2), ("friction", "f8"), ("mass", "f8"), ("strength", "f8", _MOTORS), ("delay", "i8"), ("steps", "i8"),
+    ("until_command", "i8"), ("until_push", "i8"), ("follows", "i8"), ("ended", "i8"), ("level", "i8"), ("kind", "i8"),
+])
+
+
+cdef class Go2Core:
+    """Made by :class:`rfx.sim.Go2Batch`, which owns the physics and the lock; not to be called from two threads at once.
+
+    Parameters
+    ----------
+    num_envs : int
+    task : Go2Task
+    start_height : float
+        Of the trunk over the ground, m.
+    heights : ndarray, shape (rows, columns), or None
+        Of the ground.
+
+    Attributes
+    ----------
+    robots : ndarray, shape (num_envs,), structured
+        What each environment remembers; writing to it changes it.
+    terms, sums, finished : ndarray, shape (num_envs, 20), float64
+        Weighted terms of the last reward, their sums in this episode, and in the last one that is over.
+    finished_steps : ndarray, shape (num_envs,), int64
+    last_obs : ndarray, shape (num_envs, obs_dim), float32
+    controls : ndarray, shape (num_envs, substeps, 12), float64
+        What :meth:`act` wants at each physics step.
+    """
+
+    cdef readonly Py_ssize_t num_envs, obs_dim, max_steps, substeps
+    cdef readonly object robots, terms, sums, finished, finished_steps, last_obs, controls, bound, _kept
+    cdef ChaCha* rngs
+    cdef Robot* robot
+    cdef double* sum
+    cdef Ground ground
+    cdef TaskModel task
+    cdef RewardModel reward
+    cdef Assembly assembly
+    cdef double[TERMS] weights
+    cdef bint only_positive, by_contact
+    cdef double least_down, least_height, clip, period
+    cdef double[MOTORS] pose, scale, lower, upper, kp, kd
+    cdef int64_t[MOTORS] motors
+    # rows of the physics, `stride` numbers apart: state, then what a step leaves, then the model's own fields
+    cdef double* qpos
+    cdef double* qvel
+    cdef double* ctrl
+    cdef double* warm
+    cdef double* clock
+    cdef double* torque
+    cdef double* sensors
+    cdef double* gain
+    cdef double* bias
+    cdef double* friction
+    cdef double* mass
+    cdef Py_ssize_t stride, geoms, bodies, trunk
+    cdef Py_ssize_t[4] feet
+    cdef double trunk_mass
+
+    def __cinit__(self, num_envs, *others, **further):
+        self.num_envs = arrays.integer(num_envs, "num_envs", minimum=1, maximum=2**20)
+        self.rngs = <ChaCha*>calloc(self.num_envs, sizeof(ChaCha))
+        if self.rngs == NULL:
+            raise MemoryError(f"{self.num_envs} environments do not fit")
+
+    def __dealloc__(self):
+        free(self.rngs)
+
+    def __init__(self, num_envs, task, start_height, heights):
+        cdef Py_ssize_t n = self.num_envs
+        if ROBOT.itemsize != sizeof(Robot):
+            raise SystemError(f"a robot has {sizeof(Robot)} bytes, its dtype {ROBOT.itemsize}")
+        self.robots = np.zeros(n, ROBOT)
+        self.robots["kind"], self.robots["ended"] = -1, 1
+        self.robot = <Robot*>cnp.PyArray_DATA(self.robots)
+        self.terms, self.sums, self.finished = np.zeros((n, TERMS)), np.zeros((n, TERMS)), np.zeros((n, TERMS))
+        self.sum, self.finished_steps = <double*>cnp.PyArray_DATA(self.sums), np.zeros(n, np.int64)
+        self.max_steps, self.substeps = task.max_steps, task.substeps
+        self.controls = np.zeros((n, self.substeps, MOTORS))
+        self.set_ground(task.ground, heights)
+        self.set_reward(task)
+        self.set_task(task, start_height)
+        self.set_layout(task)
+        self.last_obs = np.zeros((n, self.obs_dim), np.float32)
+
+    def __repr__(self):
+        return f"Go2Core({self.num_envs})"
+
+    cdef set_ground(self, terrain, heights):
+        self.ground.levels, self.ground.kinds = terrain.levels, len(terrain.kinds)
+        self.ground.tile, self.ground.border = terrain.tile, terrain.border
+        self._kept = [heights]
+        if heights is None:
+            return
+        cdef const double[:, ::1] field = heights
+        self.ground.heights, self.ground.rows, self.ground.columns = &field[0, 0], field.shape[0], field.shape[1]
+        self.ground.x0, self.ground.y0 = -0.5 * terrain.size[0], -0.5 * terrain.size[1]
+        self.ground.step = terrain.size[0] / (field.shape[1] - 1)
+
+    cdef set_reward(self, task):
+        cdef Py_ssize_t i
+        weights, limits, numbers = reward_table(task)
+        for i in range(TERMS):
+            self.weights[i] = weights[i] * task.dt
+        self.reward.dt, self.reward.sigma, self.reward.height = task.dt, numbers[0], numbers[1]
+        self.reward.stride, self.reward.deadband, self.reward.most_force = numbers[2], numbers[3], numbers[4]
+        for i in range(MOTORS):
+            self.reward.pose[i], self.reward.lower[i], self.reward.upper[i] = limits[0, i], limits[1, i], limits[2, i]
+            self.reward.speed[i], self.reward.effort[i] = limits[3, i], limits[4, i]
+        self.only_positive = task.rewards.only_positive
+
+    cdef set_task(self, task, double start_height):
+        cdef TaskModel* t = &self.task
+        given = task_table(task)
+        t.dt, t.episode, t.height = task.dt, task.episode_seconds, start_height
+        t.forwards[0], t.forwards[1] = given["forwards"]
+        t.sideways[0], t.sideways[1] = given["sideways"]
+        t.turning[0], t.turning[1] = given["turning"]
+        t.heading[0], t.heading[1] = given["heading"]
+        t.friction[0], t.friction[1] = given["friction"]
+        t.mass[0], t.mass[1] = given["mass"]
+        t.strength[0], t.strength[1] = given["strength"]
+        t.delay[0], t.delay[1] = given["delay"]
+        t.follow_heading, t.heading_gain = given["follow_heading"], given["heading_gain"]
+        t.deadband, t.standing = given["deadband"], given["standing"]
+        t.command_steps, t.push_steps = given["command_steps"], given["push_steps"]
+        t.push, t.spin = given["push"], given["spin"]
+        t.place, t.yaw, t.joints, t.speed = given["place"], given["yaw"], given["joints"], given["speed"]
+        t.curriculum, t.start_level = given["curriculum"], given["start_level"]
+        self.by_contact = task.termination.trunk_contact
+        self.least_down = cos(task.termination.max_tilt)
+        self.least_height = task.termination.min_height
+
+    cdef set_layout(self, task):
+        cdef Py_ssize_t i
+        layout = task.policy
+        index, noise, bound, scale = assembly_table(task)
+        self._kept += [index, noise, bound, scale]
+        self.obs_dim = self.assembly.size = layout.observation.size
+        self.assembly.index = <const int64_t*>cnp.PyArray_DATA(index)
+        self.assembly.noise = <const double*>cnp.PyArray_DATA(noise)
+        self.assembly.bound = <const double*>cnp.PyArray_DATA(bound)
+        self.assembly.scale = <const double*>cnp.PyArray_DATA(scale)
+        self.assembly.clip, self.period = layout.observation.clip, layout.gait_period
+        self.clip = layout.action.clip
+        pose, reach = layout.action.in_motor_order("default_pose"), layout.action.in_motor_order("scale")
+        kp, kd, lower, upper = layout.action.in_motor_order("kp"), layout.action.in_motor_order("kd"), GO2.lower, GO2.upper
+        for i in range(MOTORS):
+            self.pose[i], self.scale[i], self.kp[i], self.kd[i] = pose[i], reach[i], kp[i], kd[i]
+            self.lower[i], self.upper[i] = lower[i], upper[i]
+            self.motors[i] = GO2.index_of(layout.action.joint_names[i])
+
+    def bind(self, state, outputs, fields, trunk, trunk_mass, feet):
+        """Take the arrays of the physics: rows qpos, qvel, ctrl, qacc_warmstart, time of one block; actuator_force, sensordata;
+        and gain, bias, friction, mass per simulation or None each. All are kept alive.
+        """
+        cdef Py_ssize_t i
+        widths = (7 + MOTORS, 6 + MOTORS, MOTORS, 6 + MOTORS, 1)
+        for array, width in zip(state, widths, strict=True):
+            if array.shape != (self.num_envs, width) or array.dtype != np.float64 or (width > 1 and array.strides[1] != 8):
+                raise ShapeError(f"expected rows of {width} numbers, got {array.shape} {array.dtype}")
+            if array.strides[0] != state[0].strides[0]:
+                raise ShapeError("expected the state in rows of one length")
+        for array, width in zip(outputs, (MOTORS, SENSORS), strict=True):
+            if array.shape != (self.num_envs, width) or array.dtype != np.float64 or not array.flags.c_contiguous:
+                raise ShapeError(f"expected ({self.num_envs}, {width}) float64, got {array.shape} {array.dtype}")
+        self.bound = (state, outputs, fields)
+        self.stride = state[0].strides[0] // 8
+        self.qpos, self.qvel, self.ctrl, self.warm, self.clock = (
+            address(state[0]), address(state[1]), address(state[2]), address(state[3]), address(state[4]))
+        self.torque, self.sensors = address(outputs[0]), address(outputs[1])
+        self.gain, self.bias, self.friction, self.mass = (
+            address(fields[0]), address(fields[1]), address(fields[2]), address(fields[3]))
+        self.geoms = 0 if fields[2] is None else fields[2].shape[1]
+        self.bodies = 0 if fields[3] is None else fields[3].shape[1]
+        self.trunk, self.trunk_mass = trunk, trunk_mass
+        for i in range(4):
+            self.feet[i] = feet[i]
+
+    # -- one step
+
+    def seed(self, const uint64_t[::1] seeds not None):
+        """Give each environment its stream, and let it forget the tile that it was on."""
+        cdef Py_ssize_t i
+        if seeds.shape[0] != self.num_envs:
+            raise ShapeError(f"expected {self.num_envs} seeds, got {seeds.shape[0]}")
+        for i in range(self.num_envs):
+            chacha_seed(self.rngs + i, seeds[i])
+            self.robot[i].kind = -1
+
+    def seed_from(self, uint64_t master):
+        """Give environment i the stream of ``derive_seed(master, i)``."""
+        cdef Py_ssize_t i
+        for i in range(self.num_envs):
+            chacha_seed(self.rngs + i, mix_seed(master, i))
+            self.robot[i].kind = -1
+
+    def ended(self):
+        """Which episodes are over, (num_envs,) bool, a copy."""
+        return self.robots["ended"] != 0
+
+    def act(self, const float[:, ::1] actions not None):
+        """Take the actions of all whose episode is not over: their joint targets go to the motors."""
+        cdef Py_ssize_t i
+        cdef double[:, :, ::1] controls = self.controls
+        if actions.shape[0] != self.num_envs or actions.shape[1] != MOTORS:
+            raise ShapeError(f"expected actions ({self.num_envs}, {MOTORS}), got ({actions.shape[0]}, {actions.shape[1]})")
+        with nogil:
+            for i in range(self.num_envs):
+                if not self.robot[i].ended:
+                    take_action(self.robot + i, &actions[i, 0], self.clip, self.motors, self.pose, self.scale, self.lower,
+                                self.upper)
+                    delayed(self.robot + i, self.substeps, &controls[i, 0, 0])
+                    memcpy(self.ctrl + i * self.stride, &controls[i, self.substeps - 1, 0], MOTORS * sizeof(double))
+
+    cdef void look(self, Py_ssize_t i, Motion* motion) noexcept nogil:
+        cdef const double* at = self.qpos + i * self.stride
+        read_motion(at, self.qvel + i * self.stride, ground_mean(&self.ground, at[0], at[1], REACH), motion)
+
+    cdef bint fell(self, const Motion* motion) noexcept nogil:
+        cdef double* f = <double*>motion.trunk_force
+        if self.by_contact and f[0] * f[0] + f[1] * f[1] + f[2] * f[2] > 1.0:
+            return True
+        return -motion.gravity[2] < self.least_down or motion.height < self.least_height
+
+    cdef double judge(self, Py_ssize_t i, const Motion* motion, double* terms, bint lost) noexcept nogil:
+        # The terms of the reward of environment i, weighted, and their sum.
+        cdef Robot* robot = self.robot + i
+        cdef int k
+        for k in range(TERMS):
+            terms[k] = 0.0
+        if not lost:
+            body_terms(&self.reward, motion, robot, terms)
+            joint_terms(&self.reward, motion, robot, terms)
+            limit_terms(&self.reward, motion, terms)
+            contact_terms(&self.reward, motion, robot, terms)
+            terms[TERMS - 2] = 1.0
+            memcpy(robot.dq_before, motion.dq, sizeof(motion.dq))
+        terms[TERMS - 1] = lost or self.fell(motion)
+        robot.ended = terms[TERMS - 1] != 0.0
+        return weighted(self.weights, terms, self.sum + i * TERMS, self.only_positive)
+
+    cdef void go_on(self, Py_ssize_t i, double yaw) noexcept nogil:
+        # New commands and pushes where it is time, after the reward, so that the next observation shows them.
+        cdef Robot* robot = self.robot + i
+        robot.until_command -= 1
+        if robot.until_command <= 0:
+            draw_command(&self.task, robot, self.rngs + i)
+        follow_heading(&self.task, robot, yaw)
+        if self.task.push_steps > 0:
+            robot.until_push -= 1
+            if robot.until_push <= 0:
+                robot.until_push = self.task.push_steps
+                push(&self.task, self.qvel + i * self.stride, self.rngs + i)
+
+    def score(self, const unsigned char[::1] active not None, const unsigned char[::1] failed not None,
+              double[::1] rewards not None, unsigned char[::1] terminated not None, unsigned char[::1] truncated not None):
+        """After the physics: rewards and ends of those that are active, 0 and False for others. ``failed`` is over at once."""
+        cdef Py_ssize_t i
+        cdef double[:, ::1] terms = self.terms
+        cdef Motion motion
+        cdef const double* at
+        cdef bint lost
+        with nogil:
+            for i in range(self.num_envs):
+                rewards[i], terminated[i], truncated[i] = 0.0, False, False
+                if not active[i]:
+                    continue
+                at = self.qpos + i * self.stride
+                lost = failed[i] or not steady(at, self.qvel + i * self.stride)
+                if not lost:
+                    self.look(i, &motion)
+                    read_forces(self.torque + i * MOTORS, self.sensors + i * SENSORS, &motion)
+                self.robot[i].steps += 1
+                rewards[i] = self.judge(i, &motion, &terms[i, 0], lost)
+                terminated[i] = self.robot[i].ended != 0
+                truncated[i] = self.robot[i].steps >= self.max_steps or (
+                    not lost and ground_left(&self.ground, at[0], at[1], MARGIN))
+                self.robot[i].ended = terminated[i] or truncated[i]
+                if not lost:
+                    self.go_on(i, motion.yaw)
+
+    def observe(self, const unsigned char[::1] which not None, float[:, ::1] obs not None):
+        """Write the observations of some; where the state is not finite, the last one that was."""
+        cdef Py_ssize_t i
+        cdef float[:, ::1] last = self.last_obs
+        cdef double[SIGNALS] signals
+        cdef Motion motion
+        cdef double turn = 2.0 * 3.141592653589793 * self.task.dt / self.period
+        with nogil:
+            for i in range(self.num_envs):
+                if not which[i]:
+                    continue
+                if steady(self.qpos + i * self.stride, self.qvel + i * self.stride):
+                    self.look(i, &motion)
+                    fill_signals(&motion, self.robot + i, self.pose, turn * self.robot[i].steps, signals)
+                    assemble(&self.assembly, signals, self.rngs + i, &last[i, 0])
+                memcpy(&obs[i, 0], &last[i, 0], self.obs_dim * sizeof(float))
+
+    # -- episodes
+
+    cdef void dress(self, Py_ssize_t i) noexcept nogil:
+        # Write what was drawn for the body into the model of simulation i.
+        cdef Robot* robot = self.robot + i
+        cdef Py_ssize_t k, at
+        for k in range(MOTORS):
+            at = (i * MOTORS + k) * GAINS
+            if self.gain != NULL:
+                self.gain[at] = robot.strength[k] * self.kp[k]
+                self.bias[at + 1], self.bias[at + 2] = -self.gain[at], -robot.strength[k] * self.kd[k]
+        if self.friction != NULL:
+            for k in range(4):
+                self.friction[(i * self.geoms + self.feet[k]) * 3] = robot.friction
+        if self.mass != NULL:
+            self.mass[i * self.bodies + self.trunk] = self.trunk_mass + robot.mass
+
+    def dress_all(self):
+        """Write into the models what the robots say; for a state that was loaded."""
+        cdef Py_ssize_t i
+        for i in range(self.num_envs):
+            self.dress(i)
+
+    cdef void begin_one(self, Py_ssize_t i) noexcept nogil:
+        cdef Robot* robot = self.robot + i
+        cdef ChaCha* rng = self.rngs + i
+        cdef double* qpos = self.qpos + i * self.stride
+        cdef double* qvel = self.qvel + i * self.stride
+        cdef Py_ssize_t k
+        draw_level(&self.task, &self.ground, robot, qpos, rng)
+        draw_body(&self.task, robot, rng)
+        self.dress(i)
+        draw_start(&self.task, &self.ground, self.pose, robot, qpos, qvel, rng)
+        draw_command(&self.task, robot, rng)
+        forget(&self.task, self.pose, robot)
+        for k in range(MOTORS):
+            self.ctrl[i * self.stride + k] = self.pose[k]
+        for k in range(6 + MOTORS):
+            self.warm[i * self.stride + k] = 0.0
+        self.clock[i * self.stride] = 0.0
+
+    def begin(self, const unsigned char[::1] which not None):
+        """Begin the episodes of some anew."""
+        cdef Py_ssize_t i, k
+        cdef double[:, ::1] sums = self.sums, finished = self.finished
+        cdef int64_t[::1] lengths = self.finished_steps
+        cdef Motion motion
+        with nogil:
+            for i in range(self.num_envs):
+                if not which[i]:
+                    continue
+                if self.robot[i].steps > 0:
+                    lengths[i] = self.robot[i].steps
+                    memcpy(&finished[i, 0], &sums[i, 0], TERMS * sizeof(double))
+                for k in range(TERMS):
+                    sums[i, k] = 0.0
+                self.begin_one(i)
+                self.look(i, &motion)
+                follow_heading(&self.task, self.robot + i, motion.yaw)
+
+    def ground_at(self, double x, double y):
+        """Return the height of the ground at a place (m)."""
+        return ground_height(&self.ground, x, y)
+
+    # -- streams
+
+    def streams(self):
+        """Where each stream of random numbers is: keys (num_envs, 8) uint32 and positions (num_envs,) uint64."""
+        cdef Py_ssize_t i
+        keys, positions = np.empty((self.num_envs, 8), np.uint32), np.empty(self.num_envs, np.uint64)
+        cdef uint32_t[:, ::1] key = keys
+        cdef uint64_t[::1] position = positions
+        for i in range(self.num_envs):
+            memcpy(&key[i, 0], self.rngs[i].key, 32)
+            position[i] = chacha_position(self.rngs + i)
+        return keys, positions
+
+    def set_streams(self, const uint32_t[:, ::1] keys not None, const uint64_t[::1] positions not None):
+        """Go on from what :meth:`streams` gave."""
+        cdef Py_ssize_t i
+        if keys.shape[0] != self.num_envs or keys.shape[1] != 8 or positions.shape[0] != self.num_envs:
+            raise ShapeError(f"expected keys ({self.num_envs}, 8) and positions ({self.num_envs},)")
+        for i in range(self.num_envs):
+            if positions[i] > 2**63:
+                raise InvalidValueError(f"expected positions of at most 2**63, got {positions[i]}")
+        for i in range(self.num_envs):
+            memcpy(self.rngs[i].key, &keys[i, 0], 32)
+            chacha_seek(self.rngs + i, positions[i])
+
+
+cdef double* address(object array):
+    return NULL if array is None else <double*>cnp.PyArray_DATA(array)

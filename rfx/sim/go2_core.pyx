@@ -198,7 +198,7 @@ cdef class Go2Core:
         for array, width in zip(state, widths, strict=True):
             if array.shape != (self.num_envs, width) or array.dtype != np.float64 or (width > 1 and array.strides[1] != 8):
                 raise ShapeError(f"expected rows of {width} numbers, got {array.shape} {array.dtype}")
-            if array.strides[0] != state[0].strides[0]:
+            if self.num_envs > 1 and array.strides[0] != state[0].strides[0]:
                 raise ShapeError("expected the state in rows of one length")
         for array, width in zip(outputs, (MOTORS, SENSORS), strict=True):
             if array.shape != (self.num_envs, width) or array.dtype != np.float64 or not array.flags.c_contiguous:

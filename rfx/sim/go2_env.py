@@ -272,7 +272,9 @@ class Go2Batch:
         index = arrays.integer(env, "env", minimum=0, maximum=self.num_envs - 1)
         with self._lock:
             model, data = self._physics.get_model(index), self._physics.get_data(index)
+        warm = data.qacc_warmstart.copy()
         load_mujoco().mj_forward(model, data)
+        data.qacc_warmstart[:] = warm  # so that stepping the copy is stepping the environment
         return model, data
 
     def render(

@@ -1,8 +1,8 @@
 """Steps per second of the batched Go2 on one thread, and what share of the time is not MuJoCo's.
 
-Run ``pytest benchmarks/bench_go2_env.py --benchmark-enable -s``. Times are CPU time, so that other people's load counts little; the
-peer is ``mujoco.batch.Batch`` alone, stepped with the same joint targets and nothing else. "random" actions have a standard deviation of
-one, "stand" is the action zero. The breakdown wraps the parts of one step; "face" is what is left: checks, copies, the lock.
+Run ``pytest benchmarks/bench_go2_env.py --benchmark-enable -s``. Times are CPU time, so that other people's load counts little.
+The peer is ``mujoco.batch.Batch`` alone, stepped with the same joint targets and nothing else. "random" actions have a standard
+deviation of one, "stand" is the action zero. The breakdown wraps the parts of one step; "face" is what is left: checks, copies.
 """
 
 import time

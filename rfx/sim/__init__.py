@@ -17,8 +17,8 @@ from rfx.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from rfx.sim.go2_env import Go2Batch as Go2Batch
-    from rfx.sim.go2_env import Go2Env as Go2Env
-    from rfx.sim.go2_env import Go2VecEnv as Go2VecEnv
+    from rfx.sim.go2_faces import Go2Env as Go2Env
+    from rfx.sim.go2_faces import Go2VecEnv as Go2VecEnv
     from rfx.sim.go2_task import RANDOMISATIONS as RANDOMISATIONS
     from rfx.sim.go2_task import REWARD_TERMS as REWARD_TERMS
     from rfx.sim.go2_task import TASKS as TASKS
@@ -41,9 +41,9 @@ _HOME = {
     "Camera": "render",
     "Commands": "go2_task",
     "Go2Batch": "go2_env",
-    "Go2Env": "go2_env",
+    "Go2Env": "go2_faces",
     "Go2Task": "go2_task",
-    "Go2VecEnv": "go2_env",
+    "Go2VecEnv": "go2_faces",
     "JointCommand": "plant",
     "JointSpacePlant": "joint_plant",
     "MujocoPlant": "mujoco_plant",

@@ -132,6 +132,6 @@ cdef void delayed(const Robot* robot, Py_ssize_t substeps, double* controls) noe
     cdef Py_ssize_t s, back
     cdef int i
     for s in range(substeps):
-        back = (robot.delay - s + substeps - 1) // substeps if robot.delay > s else 0
+        back = min((robot.delay - s + substeps - 1) // substeps, 2) if robot.delay > s else 0
         for i in range(MOTORS):
             controls[s * MOTORS + i] = robot.targets[MOTORS * back + i]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ROBOT: np.dtype[Any]
+from rfx.sim.go2_numbers import Go2Numbers
 
-class Go2Core:
+class Go2Core(Go2Numbers):
     robots: NDArray[Any]
     terms: NDArray[np.float64]
     sums: NDArray[np.float64]
@@ -18,9 +18,6 @@ class Go2Core:
     controls: NDArray[np.float64]
     bound: Any
     num_envs: int
-    obs_dim: int
-    max_steps: int
-    substeps: int
     def __init__(self, num_envs: int, task: Any, start_height: float, heights: NDArray[np.float64] | None) -> None: ...
     def bind(
         self,

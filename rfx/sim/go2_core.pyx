@@ -1,7 +1,6 @@
 """The compiled half of the batched Go2: what each robot remembers and draws, its rewards, ends and observations."""
 
 cimport numpy as cnp
-from libc.math cimport cos
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -9,21 +8,19 @@ from libc.string cimport memcpy
 import numpy as np
 
 from rfx.kernels.chacha cimport ChaCha, chacha_position, chacha_seed, chacha_seek, mix_seed
-from rfx.kernels.ground cimport Ground, ground_height, ground_left, ground_mean
+from rfx.kernels.ground cimport ground_height, ground_left, ground_mean
 from rfx.kernels.locomotion cimport (
-    MOTORS, SENSORS, SIGNALS, Assembly, Motion, Robot, assemble, fill_signals, read_forces, read_motion, steady
+    MOTORS, SENSORS, SIGNALS, Motion, Robot, assemble, fill_signals, read_forces, read_motion, steady
 )
-from rfx.kernels.locomotion_reward cimport (
-    TERMS, RewardModel, body_terms, contact_terms, joint_terms, limit_terms, weighted
-)
+from rfx.kernels.locomotion_reward cimport TERMS, body_terms, contact_terms, joint_terms, limit_terms, weighted
 from rfx.kernels.locomotion_task cimport (
-    TaskModel, delayed, draw_body, draw_command, draw_level, draw_start, follow_heading, forget, push, take_action
+    delayed, draw_body, draw_command, draw_level, draw_start, follow_heading, forget, push, take_action
 )
+from rfx.sim.go2_numbers cimport Go2Numbers
 
 from rfx import arrays
-from rfx.errors import InvalidValueError, ShapeError
-from rfx.robots.go2 import GO2
-from rfx.sim.go2_tables import assembly_table, reward_table, task_table
+from rfx.errors import InvalidStateError, InvalidValueError, ShapeError
+from rfx.sim.go2_tables import ROBOT
 
 cnp.import_array()
 
@@ -33,16 +30,8 @@ cdef enum:
 cdef double REACH = 0.15     # half side of the square whose mean height counts as the ground under the trunk, m
 cdef double MARGIN = 1.0     # from the end of the ground, where an episode is cut, m
 
-_MOTORS = (MOTORS,)
-ROBOT = np.dtype([
-    ("command", "f8", 3), ("heading", "f8"), ("action", "f8", _MOTORS), ("action_before", "f8", _MOTORS),
-    ("dq_before", "f8", _MOTORS), ("targets", "f8", (3, MOTORS)), ("air_time", "f8", 4), ("contact", "f8", 4),
-    ("origin", "f8", 2), ("friction", "f8"), ("mass", "f8"), ("strength", "f8", _MOTORS), ("delay", "i8"), ("steps", "i8"),
-    ("until_command", "i8"), ("until_push", "i8"), ("follows", "i8"), ("ended", "i8"), ("level", "i8"), ("kind", "i8"),
-])
 
-
-cdef class Go2Core:
+cdef class Go2Core(Go2Numbers):
     """Made by :class:`rfx.sim.Go2Batch`, which owns the physics and the lock; not to be called from two threads at once.
 
     Parameters
@@ -66,20 +55,11 @@ cdef class Go2Core:
         What :meth:`act` wants at each physics step.
     """
 
-    cdef readonly Py_ssize_t num_envs, obs_dim, max_steps, substeps
-    cdef readonly object robots, terms, sums, finished, finished_steps, last_obs, controls, bound, _kept
+    cdef readonly Py_ssize_t num_envs
+    cdef readonly object robots, terms, sums, finished, finished_steps, last_obs, controls, bound
     cdef ChaCha* rngs
     cdef Robot* robot
     cdef double* sum
-    cdef Ground ground
-    cdef TaskModel task
-    cdef RewardModel reward
-    cdef Assembly assembly
-    cdef double[TERMS] weights
-    cdef bint only_positive, by_contact
-    cdef double least_down, least_height, clip, period
-    cdef double[MOTORS] pose, scale, lower, upper, kp, kd
-    cdef int64_t[MOTORS] motors
     # rows of the physics, `stride` numbers apart: state, then what a step leaves, then the model's own fields
     cdef double* qpos
     cdef double* qvel
@@ -114,80 +94,12 @@ cdef class Go2Core:
         self.robot = <Robot*>cnp.PyArray_DATA(self.robots)
         self.terms, self.sums, self.finished = np.zeros((n, TERMS)), np.zeros((n, TERMS)), np.zeros((n, TERMS))
         self.sum, self.finished_steps = <double*>cnp.PyArray_DATA(self.sums), np.zeros(n, np.int64)
-        self.max_steps, self.substeps = task.max_steps, task.substeps
+        Go2Numbers.__init__(self, task, start_height, heights)
         self.controls = np.zeros((n, self.substeps, MOTORS))
-        self.set_ground(task.ground, heights)
-        self.set_reward(task)
-        self.set_task(task, start_height)
-        self.set_layout(task)
         self.last_obs = np.zeros((n, self.obs_dim), np.float32)
 
     def __repr__(self):
         return f"Go2Core({self.num_envs})"
-
-    cdef set_ground(self, terrain, heights):
-        self.ground.levels, self.ground.kinds = terrain.levels, len(terrain.kinds)
-        self.ground.tile, self.ground.border = terrain.tile, terrain.border
-        self._kept = [heights]
-        if heights is None:
-            return
-        cdef const double[:, ::1] field = heights
-        self.ground.heights, self.ground.rows, self.ground.columns = &field[0, 0], field.shape[0], field.shape[1]
-        self.ground.x0, self.ground.y0 = -0.5 * terrain.size[0], -0.5 * terrain.size[1]
-        self.ground.step = terrain.size[0] / (field.shape[1] - 1)
-
-    cdef set_reward(self, task):
-        cdef Py_ssize_t i
-        weights, limits, numbers = reward_table(task)
-        for i in range(TERMS):
-            self.weights[i] = weights[i] * task.dt
-        self.reward.dt, self.reward.sigma, self.reward.height = task.dt, numbers[0], numbers[1]
-        self.reward.stride, self.reward.deadband, self.reward.most_force = numbers[2], numbers[3], numbers[4]
-        for i in range(MOTORS):
-            self.reward.pose[i], self.reward.lower[i], self.reward.upper[i] = limits[0, i], limits[1, i], limits[2, i]
-            self.reward.speed[i], self.reward.effort[i] = limits[3, i], limits[4, i]
-        self.only_positive = task.rewards.only_positive
-
-    cdef set_task(self, task, double start_height):
-        cdef TaskModel* t = &self.task
-        given = task_table(task)
-        t.dt, t.episode, t.height = task.dt, task.episode_seconds, start_height
-        t.forwards[0], t.forwards[1] = given["forwards"]
-        t.sideways[0], t.sideways[1] = given["sideways"]
-        t.turning[0], t.turning[1] = given["turning"]
-        t.heading[0], t.heading[1] = given["heading"]
-        t.friction[0], t.friction[1] = given["friction"]
-        t.mass[0], t.mass[1] = given["mass"]
-        t.strength[0], t.strength[1] = given["strength"]
-        t.delay[0], t.delay[1] = given["delay"]
-        t.follow_heading, t.heading_gain = given["follow_heading"], given["heading_gain"]
-        t.deadband, t.standing = given["deadband"], given["standing"]
-        t.command_steps, t.push_steps = given["command_steps"], given["push_steps"]
-        t.push, t.spin = given["push"], given["spin"]
-        t.place, t.yaw, t.joints, t.speed = given["place"], given["yaw"], given["joints"], given["speed"]
-        t.curriculum, t.start_level = given["curriculum"], given["start_level"]
-        self.by_contact = task.termination.trunk_contact
-        self.least_down = cos(task.termination.max_tilt)
-        self.least_height = task.termination.min_height
-
-    cdef set_layout(self, task):
-        cdef Py_ssize_t i
-        layout = task.policy
-        index, noise, bound, scale = assembly_table(task)
-        self._kept += [index, noise, bound, scale]
-        self.obs_dim = self.assembly.size = layout.observation.size
-        self.assembly.index = <const int64_t*>cnp.PyArray_DATA(index)
-        self.assembly.noise = <const double*>cnp.PyArray_DATA(noise)
-        self.assembly.bound = <const double*>cnp.PyArray_DATA(bound)
-        self.assembly.scale = <const double*>cnp.PyArray_DATA(scale)
-        self.assembly.clip, self.period = layout.observation.clip, layout.gait_period
-        self.clip = layout.action.clip
-        pose, reach = layout.action.in_motor_order("default_pose"), layout.action.in_motor_order("scale")
-        kp, kd, lower, upper = layout.action.in_motor_order("kp"), layout.action.in_motor_order("kd"), GO2.lower, GO2.upper
-        for i in range(MOTORS):
-            self.pose[i], self.scale[i], self.kp[i], self.kd[i] = pose[i], reach[i], kp[i], kd[i]
-            self.lower[i], self.upper[i] = lower[i], upper[i]
-            self.motors[i] = GO2.index_of(layout.action.joint_names[i])
 
     def bind(self, state, outputs, fields, trunk, trunk_mass, feet):
         """Take the arrays of the physics: rows qpos, qvel, ctrl, qacc_warmstart, time of one block; actuator_force, sensordata;
@@ -216,6 +128,12 @@ cdef class Go2Core:
         for i in range(4):
             self.feet[i] = feet[i]
 
+    cdef check(self, Py_ssize_t rows):
+        if self.robot == NULL or self.qpos == NULL:
+            raise InvalidStateError("expected bind() before anything else")
+        if rows != self.num_envs:
+            raise ShapeError(f"expected {self.num_envs} rows, got {rows}")
+
     # -- one step
 
     def seed(self, const uint64_t[::1] seeds not None):
@@ -242,8 +160,9 @@ cdef class Go2Core:
         """Take the actions of all whose episode is not over: their joint targets go to the motors."""
         cdef Py_ssize_t i
         cdef double[:, :, ::1] controls = self.controls
-        if actions.shape[0] != self.num_envs or actions.shape[1] != MOTORS:
-            raise ShapeError(f"expected actions ({self.num_envs}, {MOTORS}), got ({actions.shape[0]}, {actions.shape[1]})")
+        self.check(actions.shape[0])
+        if actions.shape[1] != MOTORS:
+            raise ShapeError(f"expected actions of {MOTORS} numbers, got {actions.shape[1]}")
         with nogil:
             for i in range(self.num_envs):
                 if not self.robot[i].ended:
@@ -300,6 +219,8 @@ cdef class Go2Core:
         cdef Motion motion
         cdef const double* at
         cdef bint lost
+        for rows in (active.shape[0], failed.shape[0], rewards.shape[0], terminated.shape[0], truncated.shape[0]):
+            self.check(rows)
         with nogil:
             for i in range(self.num_envs):
                 rewards[i], terminated[i], truncated[i] = 0.0, False, False
@@ -326,6 +247,10 @@ cdef class Go2Core:
         cdef double[SIGNALS] signals
         cdef Motion motion
         cdef double turn = 2.0 * 3.141592653589793 * self.task.dt / self.period
+        self.check(which.shape[0])
+        self.check(obs.shape[0])
+        if obs.shape[1] != self.obs_dim:
+            raise ShapeError(f"expected observations of {self.obs_dim} numbers, got {obs.shape[1]}")
         with nogil:
             for i in range(self.num_envs):
                 if not which[i]:
@@ -356,6 +281,7 @@ cdef class Go2Core:
     def dress_all(self):
         """Write into the models what the robots say; for a state that was loaded."""
         cdef Py_ssize_t i
+        self.check(self.num_envs)
         for i in range(self.num_envs):
             self.dress(i)
 
@@ -383,6 +309,7 @@ cdef class Go2Core:
         cdef double[:, ::1] sums = self.sums, finished = self.finished
         cdef int64_t[::1] lengths = self.finished_steps
         cdef Motion motion
+        self.check(which.shape[0])
         with nogil:
             for i in range(self.num_envs):
                 if not which[i]:

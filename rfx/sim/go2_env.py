@@ -12,9 +12,10 @@ from rfx import arrays
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.envs.spaces import Box
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
-from rfx.sim.go2_core import ROBOT, Go2Core
+from rfx.sim.go2_core import Go2Core
 from rfx.sim.go2_model import JOINTS
 from rfx.sim.go2_scene import build_scene
+from rfx.sim.go2_tables import ROBOT
 from rfx.sim.go2_task import REWARD_TERMS, Go2Task, task_of
 from rfx.sim.kinematics import standing_height
 from rfx.sim.mujoco_plant import load_mujoco

@@ -12,6 +12,28 @@ from rfx.sim.go2_task import REWARD_TERMS, Go2Task
 
 Array = NDArray[np.float64]
 
+# The structure Robot of rfx/kernels/locomotion.pxd.
+ROBOT = np.dtype(
+    [
+        ("command", "f8", 3),
+        ("heading", "f8"),
+        ("action", "f8", 12),
+        ("action_before", "f8", 12),
+        ("dq_before", "f8", 12),
+        ("targets", "f8", (3, 12)),
+        ("air_time", "f8", 4),
+        ("contact", "f8", 4),
+        ("origin", "f8", 2),
+        ("friction", "f8"),
+        ("mass", "f8"),
+        ("strength", "f8", 12),
+        *(
+            (name, "i8")
+            for name in ("delay", "steps", "until_command", "until_push", "follows", "ended", "level", "kind")
+        ),
+    ]
+)
+
 # Where each signal begins in what the kernel fills in; joints in motor order, the last action in the order of the layout.
 PLACES = {
     "base_lin_vel": 0,

@@ -16,6 +16,13 @@ from typing import TYPE_CHECKING, Any
 from rfx.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from rfx.sim.backends import MockSimBackend as MockSimBackend
+    from rfx.sim.backends import PhysicsConfig as PhysicsConfig
+    from rfx.sim.backends import PlantSimBackend as PlantSimBackend
+    from rfx.sim.backends import SimBackend as SimBackend
+    from rfx.sim.backends import SimConfig as SimConfig
+    from rfx.sim.backends import SimState as SimState
+    from rfx.sim.backends import make_backend as make_backend
     from rfx.sim.go2_env import Go2Batch as Go2Batch
     from rfx.sim.go2_faces import Go2Env as Go2Env
     from rfx.sim.go2_faces import Go2VecEnv as Go2VecEnv
@@ -46,18 +53,25 @@ _HOME = {
     "Go2VecEnv": "go2_faces",
     "JointCommand": "plant",
     "JointSpacePlant": "joint_plant",
+    "make_backend": "backends",
+    "MockSimBackend": "backends",
     "MujocoPlant": "mujoco_plant",
+    "PhysicsConfig": "backends",
     "Plant": "plant",
+    "PlantSimBackend": "backends",
     "PlantState": "plant",
+    "Randomisation": "go2_task",
     "RANDOMISATIONS": "go2_task",
     "REWARD_TERMS": "go2_task",
-    "Randomisation": "go2_task",
     "Rewards": "go2_task",
+    "SimBackend": "backends",
+    "SimConfig": "backends",
+    "SimState": "backends",
     "Start": "go2_task",
     "TASKS": "go2_task",
-    "TERRAINS": "terrain",
     "Termination": "go2_task",
     "Terrain": "terrain",
+    "TERRAINS": "terrain",
 }
 
 __all__ = [
@@ -73,14 +87,21 @@ __all__ = [
     "Go2VecEnv",
     "JointCommand",
     "JointSpacePlant",
+    "MockSimBackend",
     "MujocoPlant",
+    "PhysicsConfig",
     "Plant",
+    "PlantSimBackend",
     "PlantState",
     "Randomisation",
     "Rewards",
+    "SimBackend",
+    "SimConfig",
+    "SimState",
     "Start",
     "Termination",
     "Terrain",
+    "make_backend",
     "make_plant",
 ]
 

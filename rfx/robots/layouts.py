@@ -265,9 +265,12 @@ def _order(legs: str, by_part: bool = False) -> tuple[str, ...]:
 
 def _pose(order: Sequence[str], hip: float, front: float, rear: float, calf: float) -> tuple[float, ...]:
     """A pose with the hips turned outwards by ``hip``."""
-    values = {"hip": lambda leg: hip if leg[1] == "L" else -hip, "calf": lambda leg: calf}
-    values["thigh"] = lambda leg: front if leg[0] == "F" else rear
-    return tuple(values[name.split("_")[1]](name.split("_")[0]) for name in order)
+    angles = {}
+    for name in order:
+        leg, part = name.split("_")
+        outwards = hip if leg[1] == "L" else 0.0 - hip
+        angles[name] = {"hip": outwards, "thigh": front if leg[0] == "F" else rear, "calf": calf}[part]
+    return tuple(angles.values())
 
 
 MOTOR_ORDER = GO2.joint_names  # FR FL RR RL

@@ -1,6 +1,7 @@
 """The compiled half of the batched Go2: what each robot remembers and draws, its rewards, ends and observations."""
 
 cimport numpy as cnp
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -152,9 +153,27 @@ cdef class Go2Core(Go2Numbers):
             chacha_seed(self.rngs + i, mix_seed(master, i))
             self.robot[i].kind = -1
 
+    def waiting(self):
+        """Return how many episodes are over."""
+        cdef Py_ssize_t i, count = 0
+        self.check(self.num_envs)
+        for i in range(self.num_envs):
+            count += self.robot[i].ended
+        return count
+
     def ended(self):
         """Which episodes are over, (num_envs,) bool, a copy."""
         return self.robots["ended"] != 0
+
+    @staticmethod
+    def first_bad(const float[:, ::1] actions not None):
+        """Return the flat index of the first number that is not finite, or -1."""
+        cdef Py_ssize_t i, k
+        for i in range(actions.shape[0]):
+            for k in range(actions.shape[1]):
+                if not -INFINITY < actions[i, k] < INFINITY:
+                    return i * actions.shape[1] + k
+        return -1
 
     def act(self, const float[:, ::1] actions not None):
         """Take the actions of all whose episode is not over: their joint targets go to the motors."""
@@ -213,8 +232,11 @@ cdef class Go2Core(Go2Numbers):
 
     def score(self, const unsigned char[::1] active not None, const unsigned char[::1] failed not None,
               double[::1] rewards not None, unsigned char[::1] terminated not None, unsigned char[::1] truncated not None):
-        """After the physics: rewards and ends of those that are active, 0 and False for others. ``failed`` is over at once."""
-        cdef Py_ssize_t i
+        """After the physics: rewards and ends of those that are active, 0 and False for others. ``failed`` is over at once.
+
+        Returns how many episodes of those that were active are over.
+        """
+        cdef Py_ssize_t i, over = 0
         cdef double[:, ::1] terms = self.terms
         cdef Motion motion
         cdef const double* at
@@ -237,8 +259,10 @@ cdef class Go2Core(Go2Numbers):
                 truncated[i] = self.robot[i].steps >= self.max_steps or (
                     not lost and ground_left(&self.ground, at[0], at[1], MARGIN))
                 self.robot[i].ended = terminated[i] or truncated[i]
+                over += self.robot[i].ended
                 if not lost:
                     self.go_on(i, motion.yaw)
+        return over
 
     def observe(self, const unsigned char[::1] which not None, float[:, ::1] obs not None):
         """Write the observations of some; where the state is not finite, the last one that was."""

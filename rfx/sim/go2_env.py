@@ -178,25 +178,24 @@ class Go2Batch:
         rewards = arrays.out_array(rewards, (n,), np.float64, name="rewards")
         ends = [arrays.out_array(a, (n,), np.bool_, name="flags").view(np.uint8) for a in (terminated, truncated)]
         with self._lock:
-            waiting = self._core.ended()
-            any_waits = bool(waiting.any())
-            if any_waits and autoreset != NEXT_STEP:
+            some_wait = self._core.waiting() > 0
+            waiting = self._core.ended() if some_wait else self._nobody
+            if some_wait and autoreset != NEXT_STEP:
                 raise InvalidStateError(
                     f"the episode of environment {int(waiting.argmax())} is over: reset() it before the next step"
                 )
-            active = (~waiting).view(np.uint8) if any_waits else self._everybody
+            active = (~waiting).view(np.uint8) if some_wait else self._everybody
             self._core.act(given)
-            failed = self._advance(None if not any_waits else np.flatnonzero(active).astype(np.int32))
-            self._core.score(active, failed, rewards, *ends)
-            if any_waits:
+            failed = self._advance(np.flatnonzero(active).astype(np.int32) if some_wait else None)
+            over = self._core.score(active, failed, rewards, *ends)
+            if some_wait:
                 self._begin(waiting.view(np.uint8))
             self._core.observe(self._everybody, terminal_obs)
             np.copyto(obs, terminal_obs)
-            if autoreset == SAME_STEP:
-                over = (ends[0] | ends[1]).view(np.uint8)
-                if over.any():
-                    self._begin(over)
-                    self._core.observe(over, obs)
+            if over and autoreset == SAME_STEP:
+                which = ends[0] | ends[1]
+                self._begin(which)
+                self._core.observe(which, obs)
 
     def _checked(self, actions: ArrayLike) -> NDArray[np.float32]:
         given = np.asarray(actions)
@@ -204,9 +203,15 @@ class Go2Batch:
             raise DTypeError(f"expected actions to be numbers, got {given.dtype}")
         if given.shape != (self.num_envs, len(JOINTS)):
             raise ShapeError(f"expected actions of shape ({self.num_envs}, 12), got {given.shape}")
-        with np.errstate(over="ignore"):
-            single = np.ascontiguousarray(given, np.float32)
-        return arrays.finite(single, "actions")
+        if given.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                given = given.astype(np.float32)
+        single = np.ascontiguousarray(given)
+        bad = self._core.first_bad(single)
+        if bad >= 0:
+            env, k = divmod(bad, len(JOINTS))
+            raise InvalidValueError(f"expected actions to be finite, got {single[env, k]} at actions[{env}, {k}]")
+        return single
 
     def _advance(self, ids: NDArray[np.int32] | None) -> NDArray[np.uint8]:
         """Let the physics of some go on for one action; returns those that MuJoCo could not step."""

@@ -37,13 +37,13 @@ def heights(envs):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_action_zero_stands_for_twenty_seconds(layout):
-    envs = Go2VecEnv(2, seed=0, layout=layout)
+    envs = Go2VecEnv(1, seed=0, layout=layout)
     for k in range(1000):
-        step = envs.step_all(np.zeros((2, 12)))
+        step = envs.step_all(np.zeros((1, 12)))
         assert not step.terminated.any(), k
         assert step.truncated.all() == (k == 999)
     assert np.isfinite(step.terminal_obs).all()
-    assert step.terminal_obs.shape == (2, LAYOUTS[layout].observation.size)
+    assert step.terminal_obs.shape == (1, LAYOUTS[layout].observation.size)
 
 
 def test_a_standing_robot_is_level_and_high():

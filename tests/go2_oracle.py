@@ -16,6 +16,17 @@ def to_pose(layout, pose):
     return (np.array([wanted[j] for j in action.joint_names]) - action.default_pose) / action.scale
 
 
+def arrays_for(envs):
+    n, d = envs.num_envs, envs.obs_dim
+    return (
+        np.empty((n, d), np.float32),
+        np.empty(n),
+        np.empty(n, np.bool_),
+        np.empty(n, np.bool_),
+        np.empty((n, d), np.float32),
+    )
+
+
 class SlowGo2:
     """Goes on from where an environment of a batch is, at the start of an episode."""
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from rfx.sim.plant import Plant as Plant
     from rfx.sim.plant import PlantState as PlantState
     from rfx.sim.render import Camera as Camera
+    from rfx.sim.task_data import task_from_dict as task_from_dict
+    from rfx.sim.task_data import task_to_dict as task_to_dict
     from rfx.sim.terrain import TERRAINS as TERRAINS
     from rfx.sim.terrain import Terrain as Terrain
 
@@ -68,6 +70,8 @@ _HOME = {
     "SimConfig": "backends",
     "SimState": "backends",
     "Start": "go2_task",
+    "task_from_dict": "task_data",
+    "task_to_dict": "task_data",
     "TASKS": "go2_task",
     "Termination": "go2_task",
     "Terrain": "terrain",
@@ -103,6 +107,8 @@ __all__ = [
     "Terrain",
     "make_backend",
     "make_plant",
+    "task_from_dict",
+    "task_to_dict",
 ]
 
 

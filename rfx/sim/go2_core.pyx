@@ -236,7 +236,7 @@ cdef class Go2Core(Go2Numbers):
 
         Returns how many episodes of those that were active are over.
         """
-        cdef Py_ssize_t i, over = 0
+        cdef Py_ssize_t i, k, over = 0
         cdef double[:, ::1] terms = self.terms
         cdef Motion motion
         cdef const double* at
@@ -247,6 +247,8 @@ cdef class Go2Core(Go2Numbers):
             for i in range(self.num_envs):
                 rewards[i], terminated[i], truncated[i] = 0.0, False, False
                 if not active[i]:
+                    for k in range(TERMS):
+                        terms[i, k] = 0.0
                     continue
                 at = self.qpos + i * self.stride
                 lost = failed[i] or not steady(at, self.qvel + i * self.stride)

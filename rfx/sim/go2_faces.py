@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.envs.engine import DISABLED, SAME_STEP
 from rfx.envs.vector import StepBatch, Transition
-from rfx.errors import ShapeError
+from rfx.errors import DTypeError, ShapeError
 from rfx.sim.go2_env import LARGEST_SEED, Go2Batch
 from rfx.sim.render import Camera
 
@@ -44,6 +44,8 @@ class Go2VecEnv:
     def step_all(self, actions: ArrayLike, out: StepBatch | None = None) -> StepBatch:
         """Take one step of each, actions (n, 12); ``out`` of an earlier step is written over. A bad action moves nothing."""
         n, d = self.num_envs, self.batch.obs_dim
+        if out is not None and not isinstance(out, StepBatch):
+            raise DTypeError(f"expected out as a StepBatch, got {type(out).__name__}")
         made = out or StepBatch(
             np.empty((n, d), np.float32),
             np.empty(n),

@@ -8,6 +8,7 @@ import pytest
 
 from rfx.envs import CartPole, Pendulum, VecEnv
 from rfx.envs.batched import batch_of
+from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
 from rfx.seeding import derive_seed
 
@@ -47,7 +48,7 @@ def test_trajectories_are_those_of_gymnasium_to_the_last_bit(env_id, policy):
             actions = (ours.states[:, 2] + 0.5 * ours.states[:, 3] + 0.02 * ours.states[:, 0] > 0).astype(int)
         else:
             actions = actions_of(env_id, rng, n)
-        ours.step(actions, *arrays, False)
+        ours.step(actions, *arrays, DISABLED)
         for i in np.flatnonzero(alive):
             seen, reward, ended, _, _ = theirs[i].step(actions[i])
             assert seen.tobytes() == obs[i].tobytes()
@@ -56,6 +57,7 @@ def test_trajectories_are_those_of_gymnasium_to_the_last_bit(env_id, policy):
             assert truncated[i] == (t + 1 >= TIME_LIMIT[env_id])
             alive[i] = not (ended or truncated[i])
             compared += 1
+        ours.reset(mask=~alive)
         if not alive.any():
             break
     assert compared > 5000
@@ -82,6 +84,80 @@ def test_a_reset_without_a_seed_goes_on_in_the_stream():
     first = env.reset()
     np.testing.assert_array_equal(first, other.reset())
     assert not np.array_equal(first, env.reset())
+
+
+@pytest.mark.parametrize("env_id", sorted(TIME_LIMIT))
+def test_ended_episodes_begin_anew_in_the_next_step_where_that_is_asked_for(env_id):
+    n, rng = 9, np.random.default_rng(2)
+    ours, twin = batch_of(env_id, n, max_episode_steps=23), batch_of(env_id, n, max_episode_steps=23)
+    for batch in (ours, twin):
+        batch.seed_from(3)
+        batch.reset()
+    obs, rewards, terminated, truncated, led_to = arrays = outputs(ours)
+    alone = outputs(twin)
+    over = np.zeros(n, bool)
+    begun = 0
+    for _ in range(120):
+        actions = actions_of(env_id, rng, n)
+        ours.step(np.where(over.reshape(over.shape + (1,) * (actions.ndim - 1)), 99, actions), *arrays, NEXT_STEP)
+        # The twin begins the same ones anew by hand, and takes back the step that they must not take.
+        first = twin.reset(mask=over)
+        states, steps = twin.states, twin.episode_steps
+        twin.step(actions, *alone, DISABLED)
+        moved, counts = twin.states, twin.episode_steps
+        ended = (alone[2] | alone[3]) & ~over
+        assert obs[~over].tobytes() == alone[0][~over].tobytes() == led_to[~over].tobytes()
+        assert rewards[~over].tobytes() == alone[1][~over].tobytes()
+        np.testing.assert_array_equal((terminated | truncated), ended)
+        assert obs[over].tobytes() == first[over].tobytes() == led_to[over].tobytes()
+        assert not rewards[over].any()
+        moved[over], counts[over] = states[over], steps[over]
+        twin.set_states(moved, counts)
+        begun += int(over.sum())
+        over = ended
+    assert begun > n
+
+
+@pytest.mark.parametrize("mode", [SAME_STEP, DISABLED])
+def test_an_ended_environment_is_stepped_by_nobody_but_next_step(mode):
+    batch = batch_of("Pendulum-v1", 3, max_episode_steps=2)
+    batch.reset()
+    batch.set_states(batch.states, [0, 1, 0])
+    arrays = outputs(batch)
+    batch.step(np.zeros((3, 1)), *arrays, DISABLED)
+    assert arrays[3].tolist() == [False, True, False]
+    before, kept = batch.states, [a.copy() for a in arrays]
+    with pytest.raises(InvalidStateError):
+        batch.step(np.zeros((3, 1)), *arrays, mode)
+    np.testing.assert_array_equal(batch.states, before)
+    for a, b in zip(arrays, kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+    batch.reset(mask=arrays[3])
+    np.testing.assert_array_equal(batch.states[[0, 2]], before[[0, 2]])
+    assert batch.episode_steps.tolist() == [1, 0, 1]
+    batch.step(np.zeros((3, 1)), *arrays, mode)
+
+
+def test_a_step_refuses_arrays_and_modes_that_do_not_fit():
+    batch = batch_of("CartPole-v1", 4)
+    before = batch.states
+    good = outputs(batch)
+    wrong = [
+        np.empty((4, 3), np.float32),
+        np.empty(4, np.float32),
+        np.empty(5, bool),
+        None,
+        np.empty((4, 8), np.float32)[:, ::2],
+    ]
+    for i, bad in enumerate(wrong):
+        with pytest.raises(RfxError):
+            batch.step([1] * 4, *good[:i], bad, *good[i + 1 :], DISABLED)
+    with pytest.raises(ConfigError):
+        batch.step([1] * 4, *good, 3)
+    for mask in (np.ones(3, bool), np.ones(4), [True] * 5):
+        with pytest.raises(RfxError):
+            batch.reset(mask=mask)
+    np.testing.assert_array_equal(batch.states, before)
 
 
 def test_the_example_of_the_design_document():

@@ -18,12 +18,19 @@ cdef class BatchedEnv:
     cdef ChaCha* rngs
     cdef double* state               # (STATE, num_envs)
     cdef int64_t* steps
+    cdef unsigned char* over         # whether the episode has ended and not begun anew
+    cdef Py_ssize_t ended            # how many are over
     cdef Lock lock                   # over all of the above; held only around C code
 
     cdef void begin(self, Py_ssize_t i) noexcept nogil
     cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil
-    cdef object checked(self, object actions)
+    cdef object taken(self, object actions)
+    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil
+    cdef object refused(self, object given, Py_ssize_t i)
+    cdef void restart(self, const unsigned char* chosen) noexcept nogil
+    cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
+                   unsigned char* truncated, int autoreset) noexcept nogil
 
 
 cdef class CartPoleBatch(BatchedEnv):

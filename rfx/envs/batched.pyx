@@ -3,6 +3,7 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
 import math
 
@@ -14,12 +15,28 @@ from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
 from rfx.kernels.pendulum cimport pendulum_observe, pendulum_step
 
 from rfx import arrays
+from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.envs.spaces import Box, Discrete
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 
 cnp.import_array()
 
 cdef object LARGEST_SEED = 2**64 - 1
+cdef int SAME = SAME_STEP, NEXT = NEXT_STEP
+
+
+cdef inline object written(object out, str name, int kind, Py_ssize_t rows, Py_ssize_t columns, object dtype):
+    # An array that a step may write to: (rows,) or, with columns, (rows, columns). The quick look is for what fits.
+    cdef cnp.ndarray a
+    if cnp.PyArray_CheckExact(out):
+        a = out
+        if (cnp.PyArray_TYPE(a) == kind and cnp.PyArray_ISCARRAY(a) and cnp.PyArray_NDIM(a) == (2 if columns else 1)
+                and cnp.PyArray_DIM(a, 0) == rows and (columns == 0 or cnp.PyArray_DIM(a, 1) == columns)):
+            return a
+    if out is None:
+        raise DTypeError(f"expected {name} to be a numpy array, got None")
+    shape = (rows, columns)
+    return arrays.out_array(out, shape if columns else shape[:1], dtype, name=name)
 
 
 cdef class BatchedEnv:
@@ -30,13 +47,15 @@ cdef class BatchedEnv:
         self.rngs = <ChaCha*>calloc(self.num_envs, sizeof(ChaCha))
         self.state = <double*>calloc(STATE * self.num_envs, sizeof(double))
         self.steps = <int64_t*>calloc(self.num_envs, sizeof(int64_t))
-        if self.rngs == NULL or self.state == NULL or self.steps == NULL:
+        self.over = <unsigned char*>calloc(self.num_envs, 1)
+        if self.rngs == NULL or self.state == NULL or self.steps == NULL or self.over == NULL:
             raise MemoryError(f"{self.num_envs} environments do not fit")
 
     def __dealloc__(self):
         free(self.rngs)
         free(self.state)
         free(self.steps)
+        free(self.over)
 
     cdef void begin(self, Py_ssize_t i) noexcept nogil:
         # Draw the first state of environment i.
@@ -48,9 +67,17 @@ cdef class BatchedEnv:
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
         pass
 
-    cdef object checked(self, object actions):
-        # Actions as an array that `advance` takes; an error names the first that is not in the space.
+    cdef object taken(self, object actions):
+        # Actions as an array that `advance` takes, of the right dtype and shape.
         pass
+
+    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
+        # The first action that is not in the space, -1 if there is none; those of `skip` (or NULL) are not looked at.
+        return -1
+
+    cdef object refused(self, object given, Py_ssize_t i):
+        # The error for action i.
+        return InvalidValueError(f"expected actions in {self.action_space}, got {given[i]} at actions[{i}]")
 
     def seed(self, seeds):
         """Give each environment a stream of random numbers from its seed, (num_envs,) of uint64."""
@@ -74,47 +101,106 @@ cdef class BatchedEnv:
                 chacha_seed(self.rngs + i, mix_seed(word, i))
             lock_leave(&self.lock)
 
-    def reset(self, out=None):
-        """Begin all episodes anew; returns the observations, (num_envs, obs_dim) float32."""
+    def reset(self, out=None, mask=None):
+        """Begin episodes anew, all or where ``mask`` is true; returns the observations of all, (num_envs, obs_dim) float32.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            ``mask`` is not (num_envs,) of bool, or ``out`` does not fit.
+        """
         obs = arrays.out_array(out, (self.num_envs, self.obs_dim), np.float32)
+        cdef const unsigned char* chosen = NULL
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
-        cdef Py_ssize_t i
+        if mask is not None:
+            mask = np.ascontiguousarray(mask)
+            if mask.dtype != np.bool_:
+                raise DTypeError(f"expected mask to hold bools, got {mask.dtype}")
+            if mask.shape != (self.num_envs,):
+                raise ShapeError(f"expected mask of shape ({self.num_envs},), got {mask.shape}")
+            chosen = <const unsigned char*>cnp.PyArray_DATA(mask)
         with nogil:
             lock_take(&self.lock)
-            for i in range(self.num_envs):
-                self.begin(i)
-                self.steps[i] = 0
+            self.restart(chosen)
             self.observe(0, self.num_envs, to)
             lock_leave(&self.lock)
         return obs
 
-    def step(self, actions, obs, rewards, terminated, truncated, terminal_obs, bint restart):
-        """Take one step of all, into the arrays given; with ``restart``, episodes that end begin anew at once.
+    cdef void restart(self, const unsigned char* chosen) noexcept nogil:
+        # Begin the chosen episodes anew, or all with NULL; the lock is the caller's.
+        cdef Py_ssize_t i
+        for i in range(self.num_envs):
+            if chosen == NULL or chosen[i]:
+                self.begin(i)
+                self.steps[i] = 0
+                self.ended -= self.over[i]
+                self.over[i] = 0
 
-        ``terminal_obs`` gets what the step led to, ``obs`` the same or the first observation of the next episode.
+    def step(self, actions, obs, rewards, terminated, truncated, terminal_obs, int autoreset):
+        """Take one step of all into the arrays given; an action that is not in the space is an error and moves nothing.
+
+        ``terminal_obs`` gets what the step led to. ``obs`` is what to act on next, by ``autoreset``, as
+        ``rfx.envs.engine.Engine`` says. Environments that ended in a step with NEXT_STEP or DISABLED may go on by a step with
+        NEXT_STEP or by ``reset`` only.
+
+        Raises
+        ------
+        InvalidStateError
+            An environment has ended, and ``autoreset`` is not NEXT_STEP.
+        InvalidValueError, DTypeError, ShapeError
+            An action is not in the space, or an array does not fit.
         """
-        cdef Py_ssize_t i, d = self.obs_dim
-        given = self.checked(actions)
+        cdef Py_ssize_t n = self.num_envs, d = self.obs_dim, bad
+        if autoreset != SAME and autoreset != NEXT and autoreset != DISABLED:
+            raise ConfigError(f"expected autoreset to be SAME_STEP, NEXT_STEP or DISABLED, got {autoreset}")
+        given = self.taken(actions)
         cdef const void* action = cnp.PyArray_DATA(given)
+        obs = written(obs, "obs", cnp.NPY_FLOAT32, n, d, np.float32)
+        terminal_obs = written(terminal_obs, "terminal_obs", cnp.NPY_FLOAT32, n, d, np.float32)
+        rewards = written(rewards, "rewards", cnp.NPY_FLOAT64, n, 0, np.float64)
+        terminated = written(terminated, "terminated", cnp.NPY_BOOL, n, 0, np.bool_)
+        truncated = written(truncated, "truncated", cnp.NPY_BOOL, n, 0, np.bool_)
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
         cdef float* led_to = <float*>cnp.PyArray_DATA(terminal_obs)
         cdef double* reward = <double*>cnp.PyArray_DATA(rewards)
-        cdef unsigned char* ended = <unsigned char*>cnp.PyArray_DATA(terminated)
+        cdef unsigned char* end = <unsigned char*>cnp.PyArray_DATA(terminated)
         cdef unsigned char* cut = <unsigned char*>cnp.PyArray_DATA(truncated)
         with nogil:
             lock_take(&self.lock)
-            self.advance(action, reward, ended)
-            self.observe(0, self.num_envs, led_to)
-            for i in range(self.num_envs * d):
-                to[i] = led_to[i]
+            bad = -2 if self.ended and autoreset != NEXT else self.unfit(action, self.over if self.ended else NULL)
+            if bad == -1:
+                self.move(action, to, led_to, reward, end, cut, autoreset)
+            lock_leave(&self.lock)
+        if bad == -2:
+            raise InvalidStateError("expected reset() first, an episode has ended")
+        if bad >= 0:
+            raise self.refused(given, bad)
+
+    cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
+                   unsigned char* truncated, int autoreset) noexcept nogil:
+        # One step of all. Those that had ended are moved as well, from where they were, and then begin anew.
+        cdef Py_ssize_t i, d = self.obs_dim
+        self.advance(actions, rewards, terminated)
+        for i in range(self.num_envs):
+            self.steps[i] += 1
+            truncated[i] = self.steps[i] >= self.max_episode_steps
+        if self.ended:
             for i in range(self.num_envs):
-                self.steps[i] += 1
-                cut[i] = self.steps[i] >= self.max_episode_steps
-                if restart and (ended[i] or cut[i]):
+                if self.over[i]:
+                    rewards[i], terminated[i], truncated[i] = 0.0, 0, 0
+            self.restart(self.over)
+        self.observe(0, self.num_envs, led_to)
+        if obs != led_to:
+            memcpy(obs, led_to, self.num_envs * d * sizeof(float))
+        for i in range(self.num_envs):
+            if terminated[i] | truncated[i]:
+                if autoreset == SAME:
                     self.begin(i)
                     self.steps[i] = 0
-                    self.observe(i, 1, to + i * d)
-            lock_leave(&self.lock)
+                    self.observe(i, 1, obs + i * d)
+                else:
+                    self.over[i] = 1
+                    self.ended += 1
 
     @property
     def states(self):
@@ -129,6 +215,15 @@ cdef class BatchedEnv:
         lock_leave(&self.lock)
         return out
 
+    @property
+    def episode_steps(self):
+        """How many steps the episodes have, (num_envs,) int64, a copy."""
+        out = np.empty(self.num_envs, np.int64)
+        lock_take_gil(&self.lock)
+        memcpy(cnp.PyArray_DATA(out), self.steps, self.num_envs * sizeof(int64_t))
+        lock_leave(&self.lock)
+        return out
+
     def set_states(self, states, steps=None):
         """Put environments into states, (num_envs, STATE) float64, and say how many steps their episodes have."""
         checked = arrays.finite(arrays.floats(states, "states", (self.num_envs, STATE), np.float64), "states")
@@ -139,6 +234,8 @@ cdef class BatchedEnv:
         cdef const int64_t[::1] count = counts
         cdef Py_ssize_t i, k
         lock_take_gil(&self.lock)
+        memset(self.over, 0, self.num_envs)
+        self.ended = 0
         for i in range(self.num_envs):
             self.steps[i] = count[i]
             for k in range(STATE):
@@ -182,19 +279,21 @@ cdef class CartPoleBatch(BatchedEnv):
         cdef Py_ssize_t m = self.num_envs
         cartpole_observe(s, s + m, s + 2 * m, s + 3 * m, n, obs)
 
-    cdef object checked(self, object actions):
-        cdef Py_ssize_t i
+    cdef object taken(self, object actions):
         array = actions if cnp.PyArray_CheckExact(actions) else np.asarray(actions)
         if array.dtype.kind not in "iu":
             raise DTypeError(f"expected actions to be integers, got {array.dtype}")
         if array.shape != (self.num_envs,):
             raise ShapeError(f"expected actions of shape ({self.num_envs},), got {array.shape}")
-        array = np.ascontiguousarray(array, np.int64)
-        cdef const int64_t* given = <const int64_t*>cnp.PyArray_DATA(array)
+        return np.ascontiguousarray(array, np.int64)
+
+    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef const uint64_t* given = <const uint64_t*>actions
         for i in range(self.num_envs):
-            if given[i] != 0 and given[i] != 1:
-                raise InvalidValueError(f"expected actions 0 or 1, got {given[i]} at actions[{i}]")
-        return array
+            if given[i] > 1 and not (skip != NULL and skip[i]):
+                return i
+        return -1
 
 
 cdef class PendulumBatch(BatchedEnv):
@@ -223,19 +322,24 @@ cdef class PendulumBatch(BatchedEnv):
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
         pendulum_observe(self.state + first, self.state + self.num_envs + first, n, obs)
 
-    cdef object checked(self, object actions):
-        cdef Py_ssize_t i
+    cdef object taken(self, object actions):
         array = np.asarray(actions)
         if array.dtype.kind not in "fiu":
             raise DTypeError(f"expected actions to be numbers, got {array.dtype}")
         if array.shape not in ((self.num_envs, 1), (self.num_envs,)):
             raise ShapeError(f"expected actions of shape ({self.num_envs}, 1), got {array.shape}")
-        array = np.ascontiguousarray(array, np.float32).reshape(-1)
-        cdef const float* given = <const float*>cnp.PyArray_DATA(array)
+        return np.ascontiguousarray(array, np.float32).reshape(-1)
+
+    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef const float* given = <const float*>actions
         for i in range(self.num_envs):
-            if not -3e38 < given[i] < 3e38:
-                raise InvalidValueError(f"expected actions to be finite, got {given[i]} at actions[{i}]")
-        return array
+            if not -3.4028234e38 <= given[i] <= 3.4028234e38 and not (skip != NULL and skip[i]):
+                return i
+        return -1
+
+    cdef object refused(self, object given, Py_ssize_t i):
+        return InvalidValueError(f"expected actions to be finite, got {given[i]} at actions[{i}]")
 
 
 def batch_of(env_id, num_envs, **options):

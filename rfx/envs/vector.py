@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
 from rfx.envs.batched import batch_of
-from rfx.errors import InvalidStateError, ShapeError
+from rfx.envs.engine import DISABLED, SAME_STEP
+from rfx.errors import ShapeError
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,12 @@ class _Single:
         self._batch = batch_of(self.env_id, 1, **options)
         self.observation_space, self.action_space = self._batch.observation_space, self._batch.action_space
         self._arrays = _outputs(1, self._batch.obs_dim)
-        self._steps, self._done = 0, False
         self.reset(0 if seed is None else seed)
 
     def reset(self, seed: int | None = None) -> NDArray[np.float32]:
         """Begin an episode; with a seed the stream of random numbers begins anew, without it goes on."""
         if seed is not None:
             self._batch.seed([arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)])
-        self._steps, self._done = 0, False
         return self._batch.reset()[0]
 
     def step(self, action: Any) -> Transition:
@@ -70,24 +69,20 @@ class _Single:
         InvalidValueError, DTypeError, ShapeError
             The action is not in the space; nothing has changed then.
         """
-        if self._done:
-            raise InvalidStateError("expected reset() first, the episode has ended")
         given = np.asarray(action)
         if given.size != 1:
             raise ShapeError(f"expected one number as the action, got shape {given.shape}")
         obs, rewards, terminated, truncated, led_to = self._arrays
-        self._batch.step(given.reshape(1), obs, rewards, terminated, truncated, led_to, False)
-        self._steps += 1
-        self._done = bool(terminated[0] or truncated[0])
+        self._batch.step(given.reshape(1), obs, rewards, terminated, truncated, led_to, DISABLED)
         return Transition(led_to[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]))
 
     def render(self) -> str:
         """Return the step and the state in one line."""
         numbers = " ".join(f"{x:.4f}" for x in self._batch.states[0])
-        return f"{self.env_id} | step={self._steps} state={numbers}"
+        return f"{self.env_id} | step={self._batch.episode_steps[0]} state={numbers}"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(steps={self._steps})"
+        return f"{type(self).__name__}(steps={self._batch.episode_steps[0]})"
 
 
 class CartPole(_Single):
@@ -194,7 +189,7 @@ class VecEnv:
             given = (out.obs, out.rewards, out.terminated, out.truncated, out.terminal_obs)
             made = tuple(arrays.out_array(a, s, t) for a, s, t in zip(given, shapes, dtypes, strict=True))
         obs, rewards, terminated, truncated, led_to = made
-        self._batch.step(actions, obs, rewards, terminated, truncated, led_to, True)
+        self._batch.step(actions, obs, rewards, terminated, truncated, led_to, SAME_STEP)
         return out if out is not None else StepBatch(obs, rewards, terminated, truncated, led_to)
 
     def __repr__(self) -> str:

@@ -4,6 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.envs.engines import engine_of as engine_of
+    from rfx.envs.python_engine import PythonEngine as PythonEngine
     from rfx.envs.spaces import Box as Box
     from rfx.envs.spaces import Dict as Dict
     from rfx.envs.spaces import Discrete as Discrete
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rfx.envs.vector import StepBatch as StepBatch
     from rfx.envs.vector import Transition as Transition
     from rfx.envs.vector import VecEnv as VecEnv
+    from rfx.envs.worker_engine import WorkerEngine as WorkerEngine
 
 # public name -> the module it lives in
 _HOME = {
@@ -25,16 +28,19 @@ _HOME = {
     "CartPole": "rfx.envs.vector",
     "Dict": "rfx.envs.spaces",
     "Discrete": "rfx.envs.spaces",
+    "engine_of": "rfx.envs.engines",
     "from_gymnasium": "rfx.envs.spaces",
     "MultiBinary": "rfx.envs.spaces",
     "MultiDiscrete": "rfx.envs.spaces",
     "Pendulum": "rfx.envs.vector",
+    "PythonEngine": "rfx.envs.python_engine",
     "RLEnv": "rfx.envs.vector",
     "Space": "rfx.envs.spaces",
     "StepBatch": "rfx.envs.vector",
     "to_gymnasium": "rfx.envs.spaces",
     "Transition": "rfx.envs.vector",
     "VecEnv": "rfx.envs.vector",
+    "WorkerEngine": "rfx.envs.worker_engine",
 }
 
 __all__ = [*_HOME]

@@ -45,6 +45,7 @@ def engine_of(
     if hasattr(env_or_id, "seed_from") and not isinstance(env_or_id, type):
         return _taken(env_or_id, num_envs, processes, given)
     n = arrays.integer(num_envs, "num_envs", minimum=1)
+    makers: list[Any]
     if isinstance(env_or_id, Sequence):
         makers = list(env_or_id)
         if len(makers) != n or given or not all(callable(m) for m in makers):

@@ -28,8 +28,8 @@ def flat_space(space: Any) -> Box:
     """Return the Box of one row that holds the observations of a space.
 
     A Box is raveled, a Discrete becomes one number out of n that is 1, MultiDiscrete several of these, a Dict its values one
-    after another in its order: as ``gymnasium.spaces.utils.flatten`` does it. Numbers become float32; integers that float32
-    cannot tell apart are refused with ConfigError.
+    after another in its order: as ``gymnasium.spaces.utils.flatten`` does it (Gymnasium sorts the names of a dict). Numbers
+    become float32; integers that float32 cannot tell apart are refused with ConfigError.
     """
     match space:
         case Box():
@@ -156,6 +156,8 @@ class ActionRows:
         return array
 
     def _inside(self, given: NDArray[Any]) -> NDArray[np.bool_]:
+        low: Any
+        high: Any
         match self.space:
             case Discrete():
                 low, high = np.int64(self.space.start), np.int64(self.space.start + self.space.n - 1)

@@ -18,7 +18,7 @@ Maker = Callable[[], Any]
 class Failure(NamedTuple):
     """What went wrong in one environment; ``trace`` is the traceback as text where it was in another process."""
 
-    index: int
+    env: int
     error: BaseException | None
     trace: str = ""
 
@@ -28,13 +28,13 @@ def raise_failures(failures: Sequence[Failure]) -> None:
     if not failures:
         return
     first = failures[0]
-    text = f"environment {first.index} failed: {type(first.error).__name__}: {first.error}"
+    text = f"environment {first.env} failed: {type(first.error).__name__}: {first.error}"
     if len(failures) > 1:
-        text += f" (also environments {', '.join(str(f.index) for f in failures[1:])})"
+        text += f" (also environments {', '.join(str(f.env) for f in failures[1:])})"
     if first.trace:
         text += f"\n\nIn the worker:\n{first.trace}"
     error = EnvError(text)
-    error.environments = tuple(f.index for f in failures)
+    error.environments = tuple(f.env for f in failures)
     raise error from first.error
 
 

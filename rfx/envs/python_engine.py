@@ -138,7 +138,7 @@ class SlotEngine:
         if autoreset not in (SAME_STEP, NEXT_STEP, DISABLED):
             raise ConfigError(f"expected autoreset to be SAME_STEP, NEXT_STEP or DISABLED, got {autoreset!r}")
         n, shape = self.num_envs, (self.num_envs, self.obs_dim)
-        outs = (obs, rewards, terminated, truncated, terminal_obs)
+        outs: tuple[NDArray[Any], ...] = (obs, rewards, terminated, truncated, terminal_obs)
         shapes, dtypes = (shape, (n,), (n,), (n,), shape), (np.float32, np.float64, np.bool_, np.bool_, np.float32)
         names = ("obs", "rewards", "terminated", "truncated", "terminal_obs")
         for array, want, dtype, name in zip(outs, shapes, dtypes, names, strict=True):
@@ -235,7 +235,7 @@ class PythonEngine(SlotEngine):
             self._group.close()
             raise
         width = self._group.observation_space.low.size
-        self._hold(self._group, Slots(len(makers), width, rows.shape, rows.dtype), rows)
+        self._hold(self._group, Slots((len(makers), width, rows.shape, rows.dtype.str)), rows)
         self.infos, self.final_infos = self._group.infos, self._group.final_infos
 
     @property

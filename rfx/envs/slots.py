@@ -1,5 +1,6 @@
 """The arrays through which environments of Python are stepped: in one block, which processes may share."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,9 @@ from numpy.typing import NDArray
 
 RUNNING, ENDED, FAILED, FRESH = 0, 1, 2, 3
 LINE = 64
+
+# number of environments, length of an observation, shape and dtype of an action
+Form = tuple[int, int, tuple[int, ...], str]
 
 
 class Slots:
@@ -25,13 +29,12 @@ class Slots:
     seeds : ndarray of uint64, (n,)
     """
 
-    def __init__(self, n: int, obs_dim: int, action_shape: tuple[int, ...], action_dtype: Any, block: Any = None) -> None:
-        self.n = n
-        self.form = (n, obs_dim, action_shape, np.dtype(action_dtype).str)
-        block = bytearray(self.size(*self.form)) if block is None else block
+    def __init__(self, form: Form, block: Any = None) -> None:
+        self.n, self.form = form[0], form
+        block = bytearray(self.size(form)) if block is None else block
         at = 0
-        for name, shape, dtype in _arrays(*self.form):
-            count = int(np.prod(shape))
+        for name, shape, dtype in _arrays(form):
+            count = math.prod(shape)
             setattr(self, name, np.frombuffer(block, dtype, count, at).reshape(shape))
             at = _after(at, count * np.dtype(dtype).itemsize)
 
@@ -47,18 +50,18 @@ class Slots:
     seeds: NDArray[np.uint64]
 
     @staticmethod
-    def size(n: int, obs_dim: int, action_shape: tuple[int, ...], action_dtype: Any) -> int:
+    def size(form: Form) -> int:
         """How many bytes the block of such arrays has."""
         at = 0
-        for _, shape, dtype in _arrays(n, obs_dim, action_shape, action_dtype):
-            at = _after(at, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        for _, shape, dtype in _arrays(form):
+            at = _after(at, math.prod(shape) * np.dtype(dtype).itemsize)
         return at
 
     def part(self, first: int, last: int) -> "Slots":
         """Return the rows of environments ``first`` to ``last - 1``, in the same memory."""
         other = object.__new__(Slots)
         other.n, other.form = last - first, (last - first, *self.form[1:])
-        for name, _, _ in _arrays(*self.form):
+        for name, _, _ in _arrays(self.form):
             setattr(other, name, getattr(self, name)[first:last])
         return other
 
@@ -70,7 +73,8 @@ def _after(at: int, size: int) -> int:
     return (at + size + LINE - 1) // LINE * LINE
 
 
-def _arrays(n: int, obs_dim: int, action_shape: tuple[int, ...], action_dtype: Any) -> list[tuple[str, Any, Any]]:
+def _arrays(form: Form) -> list[tuple[str, tuple[int, ...], Any]]:
+    n, obs_dim, action_shape, action_dtype = form
     return [
         ("actions", (n, *action_shape), action_dtype),
         ("obs", (n, obs_dim), np.float32),

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.envs.batched import batch_of
 from rfx.envs.engine import DISABLED, SAME_STEP
+from rfx.envs.engines import engine_of
 from rfx.errors import ShapeError
 
 
@@ -139,19 +140,22 @@ class VecEnv:
 
     Parameters
     ----------
-    env_id : str
-        "CartPole-v1" or "Pendulum-v1".
+    env_or_id : str, callable, sequence of callables, or Engine
+        "CartPole-v1" or "Pendulum-v1"; or an environment of your own, see :func:`rfx.envs.engine_of`.
     num_envs : int
         At least 1.
     seed : int
         Environment i draws from ``derive_seed(seed, i)``.
+    workers : int
+        How many processes environments of Python run in; 0 steps them in turn in this one.
     options
         Those of the environment.
     """
 
-    def __init__(self, env_id: str, num_envs: int, seed: int = 0, **options: Any) -> None:
-        self._batch = batch_of(env_id, num_envs, **options)
-        self.env_id, self.num_envs = env_id, self._batch.num_envs
+    def __init__(self, env_or_id: Any, num_envs: int, seed: int = 0, workers: int = 0, **options: Any) -> None:
+        self._batch = engine_of(env_or_id, num_envs, workers, options)
+        self.env_id = env_or_id if isinstance(env_or_id, str) else getattr(env_or_id, "__name__", repr(self._batch))
+        self.num_envs = self._batch.num_envs
         self.observation_space, self.action_space = self._batch.observation_space, self._batch.action_space
         self.reset_all(seed)
 
@@ -191,6 +195,22 @@ class VecEnv:
         obs, rewards, terminated, truncated, led_to = made
         self._batch.step(actions, obs, rewards, terminated, truncated, led_to, SAME_STEP)
         return out if out is not None else StepBatch(obs, rewards, terminated, truncated, led_to)
+
+    @property
+    def engine(self) -> Any:
+        """What steps the environments: an :class:`rfx.envs.engine.Engine`."""
+        return self._batch
+
+    def close(self) -> None:
+        """Close environments of Python and end their processes; compiled ones need it not."""
+        if hasattr(self._batch, "close"):
+            self._batch.close()
+
+    def __enter__(self) -> "VecEnv":
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"VecEnv({self.env_id!r}, num_envs={self.num_envs})"

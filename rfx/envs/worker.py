@@ -100,7 +100,7 @@ def serve(conn: Any, group: Group, count: int, first: int) -> None:
         block = mmap.mmap(file, size)
     finally:
         os.close(file)
-    slots = Slots(*form, block).part(first, first + count)
+    slots = Slots(form, block).part(first, first + count)
     conn.send_bytes(b"")
     while True:
         order = conn.recv_bytes()
@@ -116,10 +116,8 @@ def _answer(group: Group, slots: Slots, letter: bytes, rest: bytes) -> dict[str,
         what, local, args = pickle.loads(rest)
         results, failures = group.call(what, local, args)
         return {"results": results, "failures": _packed(failures)}
-    if letter == STEP:
-        failures = group.step(slots, rest[0])
-    else:
-        failures = group.reset(slots, pickle.loads(rest) if rest else None)
+    options = pickle.loads(rest) if letter == RESET and rest else None
+    failures = group.step(slots, rest[0]) if letter == STEP else group.reset(slots, options)
     answer: dict[str, Any] = {}
     for name, infos in (("infos", group.infos), ("final_infos", group.final_infos)):
         told = {i: info for i, info in enumerate(infos) if info}

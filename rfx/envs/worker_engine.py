@@ -11,6 +11,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from itertools import pairwise
 from multiprocessing.reduction import send_handle
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from rfx.envs import worker
 from rfx.envs.flat import ActionRows
 from rfx.envs.group import Failure, Maker, raise_failures
 from rfx.envs.python_engine import SlotEngine
-from rfx.envs.slots import FAILED, FRESH, Slots
+from rfx.envs.slots import FAILED, FRESH, Form, Slots
 from rfx.errors import ConfigError, EnvError, InvalidStateError, MissingDependencyError
 from rfx.seeding import derive_seed
 
@@ -100,7 +101,7 @@ def _shut(workers: list[_Worker], maker: int) -> None:
 def _pickled(makers: Sequence[Maker]) -> bytes:
     """Return the makers as bytes; with cloudpickle, which Gymnasium brings, lambdas and notebooks' classes may be sent."""
     try:
-        import cloudpickle as pickler
+        import cloudpickle as pickler  # type: ignore[import-untyped]
     except ImportError:
         pickler = pickle
     try:
@@ -163,7 +164,7 @@ class WorkerEngine(SlotEngine):
             raise ConfigError(f"expected context to be one of {', '.join(CONTEXTS)}, got {context!r}")
         self._context = multiprocessing.get_context(chosen)
         bounds = [n * w // count for w in range(count + 1)]
-        self._shares = [(first, last) for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+        self._shares = list(pairwise(bounds))
         self._makers = [_pickled(makers[first:last]) for first, last in self._shares]
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _shut, self._workers, os.getpid())
@@ -174,11 +175,11 @@ class WorkerEngine(SlotEngine):
             told = [self._told(one) for one in self._workers]
             if any((t["observation_space"], t["action_space"]) != _spaces(told[0]) for t in told):
                 raise ConfigError("expected environments of the same spaces in all workers")
-            form = (n, *told[0]["form"])
-            size = Slots.size(*form)
+            form: Form = (n, *told[0]["form"])
+            size = Slots.size(form)
             self._file = _shared_file(size)
             self._closing = weakref.finalize(self, os.close, self._file)
-            slots = Slots(*form, mmap.mmap(self._file, size))
+            slots = Slots(form, mmap.mmap(self._file, size))
             self._hold(SimpleNamespace(**told[0]), slots, ActionRows(told[0]["action_space"]))
             for one in self._workers:
                 self._hand_memory(one)
@@ -216,7 +217,7 @@ class WorkerEngine(SlotEngine):
 
     def _hand_memory(self, one: _Worker) -> None:
         form = self._open_slots().form
-        one.send(pickle.dumps((form, Slots.size(*form))))
+        one.send(pickle.dumps((form, Slots.size(form))))
         try:
             send_handle(one.conn, self._file, one.process.pid)
         except OSError:
@@ -305,7 +306,7 @@ class WorkerEngine(SlotEngine):
             for told in answers[w].get("failures", ()):
                 failure = worker.unpacked(told)
                 assert failure.error is not None
-                failure.error.add_note(f"In environment {failure.index}, in the worker:\n{failure.trace}")
+                failure.error.add_note(f"In environment {failure.env}, in the worker:\n{failure.trace}")
                 raise failure.error
             for k, value in zip(places[w], answers[w]["results"], strict=True):
                 results[k] = value

@@ -39,6 +39,16 @@ cdef inline object written(object out, str name, int kind, Py_ssize_t rows, Py_s
     return arrays.out_array(out, shape if columns else shape[:1], dtype, name=name)
 
 
+cdef object masked(object mask, Py_ssize_t n):
+    # A mask of n environments as an array whose bytes can be read.
+    array = np.ascontiguousarray(mask)
+    if array.dtype != np.bool_:
+        raise DTypeError(f"expected mask to hold bools, got {array.dtype}")
+    if array.shape != (n,):
+        raise ShapeError(f"expected mask of shape ({n},), got {array.shape}")
+    return array
+
+
 cdef class BatchedEnv:
     """What all kinds have in common; made by :class:`VecEnv` and the single environments."""
 
@@ -79,16 +89,21 @@ cdef class BatchedEnv:
         # The error for action i.
         return InvalidValueError(f"expected actions in {self.action_space}, got {given[i]} at actions[{i}]")
 
-    def seed(self, seeds):
-        """Give each environment a stream of random numbers from its seed, (num_envs,) of uint64."""
+    def seed(self, seeds, mask=None):
+        """Give each environment, or those of ``mask``, a stream of random numbers from its seed, (num_envs,) of uint64."""
         cdef const uint64_t[::1] given = np.ascontiguousarray(seeds, np.uint64)
+        cdef const unsigned char* chosen = NULL
         cdef Py_ssize_t i
         if given.shape[0] != self.num_envs:
             raise ShapeError(f"expected {self.num_envs} seeds, got {given.shape[0]}")
+        if mask is not None:
+            mask = masked(mask, self.num_envs)
+            chosen = <const unsigned char*>cnp.PyArray_DATA(mask)
         with nogil:
             lock_take(&self.lock)
             for i in range(self.num_envs):
-                chacha_seed(self.rngs + i, given[i])
+                if chosen == NULL or chosen[i]:
+                    chacha_seed(self.rngs + i, given[i])
             lock_leave(&self.lock)
 
     def seed_from(self, master):
@@ -113,11 +128,7 @@ cdef class BatchedEnv:
         cdef const unsigned char* chosen = NULL
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
         if mask is not None:
-            mask = np.ascontiguousarray(mask)
-            if mask.dtype != np.bool_:
-                raise DTypeError(f"expected mask to hold bools, got {mask.dtype}")
-            if mask.shape != (self.num_envs,):
-                raise ShapeError(f"expected mask of shape ({self.num_envs},), got {mask.shape}")
+            mask = masked(mask, self.num_envs)
             chosen = <const unsigned char*>cnp.PyArray_DATA(mask)
         with nogil:
             lock_take(&self.lock)

@@ -64,7 +64,7 @@ class SlotEngine:
             raise InvalidStateError("expected an open engine, this one is closed")
         return self._slots
 
-    def seed(self, seeds: ArrayLike, mask: ArrayLike | None = None) -> None:
+    def seed(self, seeds: ArrayLike, mask: NDArray[np.bool_] | None = None) -> None:
         """Have each environment, or those of ``mask``, draw from its seed when it begins anew: (num_envs,) of uint64.
 
         A Python environment gets its seed by ``reset(seed=...)``.

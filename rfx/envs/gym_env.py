@@ -1,7 +1,7 @@
 """One of our environments as ``gymnasium.Env``."""
 
 import importlib
-from typing import Any
+from typing import Any, ClassVar
 
 from rfx.envs.registration import IDS, full_id, gymnasium_installed, register
 from rfx.envs.spaces import to_gymnasium
@@ -27,7 +27,7 @@ class RfxEnv(gymnasium.Env):
         Keywords for the environment.
     """
 
-    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 50}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 50}
 
     def __init__(self, env_or_id: Any, render_mode: str | None = None, **options: Any) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -66,7 +66,7 @@ class RfxEnv(gymnasium.Env):
         if self.render_mode is None:
             gymnasium.logger.warn("render() was called without a render_mode, give one when the environment is made")
             return None
-        return self.env.render(self.render_mode)
+        return self.env.render() if self.render_mode == "ansi" else self.env.render(self.render_mode)
 
     def __repr__(self) -> str:
         return f"RfxEnv({self.env!r})"

@@ -277,6 +277,4 @@ def make_vec(env_or_id: Any, num_envs: int = 1, **kwargs: Any) -> RfxVectorEnv:
     return made
 
 
-
-
 register()

@@ -17,9 +17,9 @@ from gymnasium.utils.env_checker import data_equivalence  # noqa: E402
 from gymnasium.vector import AutoresetMode, SyncVectorEnv  # noqa: E402
 from gymnasium.wrappers import vector as wrappers  # noqa: E402
 
-from rfx.envs import CartPole, Pendulum, PythonEngine  # noqa: E402
+from rfx.envs import CartPole, Pendulum, PythonEngine, make_vec  # noqa: E402
 from rfx.envs.gym_env import RfxEnv  # noqa: E402
-from rfx.envs.gym_vector import RfxVectorEnv, autoreset_mode_of, make_vec  # noqa: E402
+from rfx.envs.gym_vector import RfxVectorEnv, autoreset_mode_of  # noqa: E402
 from rfx.envs.vector import Transition  # noqa: E402
 from rfx.errors import ConfigError, EnvError, InvalidStateError, RfxError  # noqa: E402
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfx.envs.engines import engine_of as engine_of
     from rfx.envs.python_engine import PythonEngine as PythonEngine
+    from rfx.envs.registration import make_vec as make_vec
     from rfx.envs.spaces import Box as Box
     from rfx.envs.spaces import Dict as Dict
     from rfx.envs.spaces import Discrete as Discrete
@@ -30,6 +31,7 @@ _HOME = {
     "Discrete": "rfx.envs.spaces",
     "engine_of": "rfx.envs.engines",
     "from_gymnasium": "rfx.envs.spaces",
+    "make_vec": "rfx.envs.registration",
     "MultiBinary": "rfx.envs.spaces",
     "MultiDiscrete": "rfx.envs.spaces",
     "Pendulum": "rfx.envs.vector",

@@ -1,7 +1,7 @@
 """One of our environments as ``gymnasium.Env``."""
 
 import importlib
-from typing import Any, ClassVar
+from typing import Any
 
 from rfx.envs.registration import IDS, full_id, gymnasium_installed, register
 from rfx.envs.spaces import to_gymnasium
@@ -27,7 +27,7 @@ class RfxEnv(gymnasium.Env):
         Keywords for the environment.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 50}
+    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 50}  # noqa: RUF012
 
     def __init__(self, env_or_id: Any, render_mode: str | None = None, **options: Any) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:

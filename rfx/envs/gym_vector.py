@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.envs.engines import engine_of
-from rfx.envs.registration import full_id, gymnasium_installed, register
+from rfx.envs.registration import gymnasium_installed, register
 from rfx.envs.spaces import to_gymnasium
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 
@@ -255,26 +255,6 @@ class RfxVectorEnv(VectorEnv):
 def make_registered(num_envs: int, env_id: str, **kwargs: Any) -> RfxVectorEnv:
     """What ``gymnasium.make_vec`` calls for our ids."""
     return RfxVectorEnv(env_id, num_envs, **kwargs)
-
-
-def make_vec(env_or_id: Any, num_envs: int = 1, **kwargs: Any) -> RfxVectorEnv:
-    """Return many environments as ``gymnasium.vector.VectorEnv``.
-
-    Parameters
-    ----------
-    env_or_id
-        An id, "rfx/CartPole-v1" or "CartPole-v1"; or an environment of your own, see :func:`rfx.envs.engine_of`.
-    num_envs : int
-    kwargs : Mapping
-        Those of :class:`RfxVectorEnv`.
-    """
-    if not isinstance(env_or_id, str):
-        return RfxVectorEnv(env_or_id, num_envs, **kwargs)
-    if "autoreset_mode" in kwargs:
-        kwargs["autoreset_mode"] = autoreset_mode_of(kwargs["autoreset_mode"]).value  # what a spec can be written with
-    made = gymnasium.make_vec(full_id(env_or_id), num_envs, vectorization_mode="vector_entry_point", **kwargs)
-    assert isinstance(made, RfxVectorEnv)
-    return made
 
 
 register()

@@ -1,5 +1,7 @@
 """Our ids in Gymnasium's registry; it needs Gymnasium only once it is asked."""
 
+from typing import Any
+
 from rfx.errors import ConfigError, MissingDependencyError
 
 # id -> (class in rfx.envs, steps of an episode, reward from which on it counts as solved)
@@ -43,3 +45,33 @@ def register() -> None:
                 reward_threshold=solved,
                 kwargs={"env_id": name},
             )
+
+
+def make_vec(env_or_id: Any, num_envs: int = 1, **kwargs: Any) -> Any:
+    """Return many environments as ``gymnasium.vector.VectorEnv``: an :class:`rfx.envs.gym_vector.RfxVectorEnv`.
+
+    Parameters
+    ----------
+    env_or_id
+        An id, "rfx/CartPole-v1" or "CartPole-v1"; or an environment of your own, see :func:`rfx.envs.engine_of`.
+    num_envs : int
+    kwargs
+        Those of ``RfxVectorEnv``: autoreset_mode, seed, workers, copy, render_mode, and keywords for the environment.
+
+    Raises
+    ------
+    MissingDependencyError
+        Gymnasium is not installed.
+    ConfigError
+        The id is none of ours, or something does not fit.
+    """
+    from rfx.envs import gym_vector
+
+    if not isinstance(env_or_id, str):
+        return gym_vector.RfxVectorEnv(env_or_id, num_envs, **kwargs)
+    import gymnasium
+
+    if "autoreset_mode" in kwargs:
+        mode = gym_vector.autoreset_mode_of(kwargs["autoreset_mode"])
+        kwargs["autoreset_mode"] = mode.value  # what a spec can be written with
+    return gymnasium.make_vec(full_id(env_or_id), num_envs, vectorization_mode="vector_entry_point", **kwargs)

@@ -34,11 +34,11 @@ def test_trajectories_are_those_of_gymnasium_to_the_last_bit(env_id, policy):
     n, steps = 300, 520 if policy == "balance" else 210
     rng = np.random.default_rng(0)
     theirs = [gymnasium.make(env_id).unwrapped for _ in range(n)]
-    states = np.zeros((n, 4))
+    ours = batch_of(env_id, n)
+    states = np.zeros((n, ours.state_dim))
     for i, env in enumerate(theirs):
         env.reset(seed=i)
         states[i, : len(env.state)] = env.state
-    ours = batch_of(env_id, n)
     ours.set_states(states)
     obs, rewards, terminated, truncated, _ = arrays = outputs(ours)
     alive = np.ones(n, bool)
@@ -236,10 +236,10 @@ def test_runs_of_neighbouring_seeds_share_no_environment():
 )
 def test_one_bad_action_stops_all(env_id, actions, error):
     env = VecEnv(env_id, 3)
-    before = env._batch.states
+    before = env.engine.states
     with pytest.raises(error):
         env.step_all(actions)
-    np.testing.assert_array_equal(env._batch.states, before)
+    np.testing.assert_array_equal(env.engine.states, before)
 
 
 def test_steps_go_into_the_arrays_of_a_former_one():
@@ -285,4 +285,4 @@ def test_threads_may_step_environments_of_their_own_and_one_together():
         t.start()
     for t in threads:
         t.join()
-    assert np.isfinite(shared._batch.states).all()
+    assert np.isfinite(shared.engine.states).all()

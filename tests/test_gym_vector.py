@@ -20,11 +20,11 @@ from gymnasium.wrappers import vector as wrappers  # noqa: E402
 from rfx.envs import CartPole, Pendulum, PythonEngine, make_vec  # noqa: E402
 from rfx.envs.gym_env import RfxEnv  # noqa: E402
 from rfx.envs.gym_vector import RfxVectorEnv, autoreset_mode_of  # noqa: E402
+from rfx.envs.registration import IDS  # noqa: E402
 from rfx.envs.vector import Transition  # noqa: E402
 from rfx.errors import ConfigError, EnvError, InvalidStateError, RfxError  # noqa: E402
 
 MODES = list(AutoresetMode)
-SINGLE = {"CartPole-v1": CartPole, "Pendulum-v1": Pendulum}
 
 
 class Talker(gymnasium.Env):
@@ -97,7 +97,7 @@ def sync_over(make, n, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("env_id", list(SINGLE))
+@pytest.mark.parametrize("env_id", list(IDS))
 def test_each_mode_is_that_of_sync_vector_env(env_id, mode):
     n, limit = 6, 40
     ours = RfxVectorEnv(env_id, n, autoreset_mode=mode, max_episode_steps=limit)

@@ -11,6 +11,10 @@ class BatchedEnv:
     @property
     def obs_dim(self) -> int: ...
     @property
+    def state_dim(self) -> int: ...
+    @property
+    def physics(self) -> dict[str, NDArray[Any]]: ...
+    @property
     def max_episode_steps(self) -> int: ...
     @property
     def observation_space(self) -> Any: ...
@@ -34,24 +38,5 @@ class BatchedEnv:
         autoreset: int,
     ) -> None: ...
     def set_states(self, states: ArrayLike, steps: ArrayLike | None = None) -> None: ...
-
-class CartPoleBatch(BatchedEnv):
-    def __init__(
-        self,
-        num_envs: int,
-        *,
-        gravity: float = 9.8,
-        masscart: float = 1.0,
-        masspole: float = 0.1,
-        length: float = 0.5,
-        force_mag: float = 10.0,
-        tau: float = 0.02,
-        max_episode_steps: int = 500,
-    ) -> None: ...
-
-class PendulumBatch(BatchedEnv):
-    def __init__(
-        self, num_envs: int, *, g: float = 10.0, mass: float = 1.0, length: float = 1.0, max_episode_steps: int = 200
-    ) -> None: ...
 
 def batch_of(env_id: str, num_envs: int, **options: Any) -> BatchedEnv: ...

@@ -1,28 +1,25 @@
 """Many environments of one kind, stepped together: states side by side, one call without the GIL."""
 
 cimport numpy as cnp
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-import math
-
 import numpy as np
 
-from rfx.kernels.cartpole cimport cartpole_observe, cartpole_step
-from rfx.kernels.chacha cimport ChaCha, chacha_seed, chacha_unit, mix_seed
+from rfx.kernels.chacha cimport ChaCha, chacha_seed, mix_seed
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
-from rfx.kernels.pendulum cimport pendulum_observe, pendulum_step
 
 from rfx import arrays
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
-from rfx.envs.spaces import Box, Discrete
+from rfx.envs.spaces import Discrete
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 
 cnp.import_array()
 
 cdef object LARGEST_SEED = 2**64 - 1
-cdef int SAME = SAME_STEP, NEXT = NEXT_STEP
+cdef int SAME = SAME_STEP, NEXT = NEXT_STEP, NEVER = DISABLED
 
 
 cdef inline object written(object out, str name, int kind, Py_ssize_t rows, Py_ssize_t columns, object dtype):
@@ -50,44 +47,105 @@ cdef object masked(object mask, Py_ssize_t n):
 
 
 cdef class BatchedEnv:
-    """What all kinds have in common; made by :class:`VecEnv` and the single environments."""
+    """What all kinds have in common; made by :class:`VecEnv` and the single environments.
+
+    A kind of one's own in Cython defines ``begin``, ``advance``, ``observe`` and, where something follows from a state,
+    ``derive``; its ``__init__`` calls ``describe`` and, for numbers that may drift, ``add_physics``.
+    """
 
     def __cinit__(self, num_envs, *others, **further):
         self.num_envs = arrays.integer(num_envs, "num_envs", minimum=1, maximum=2**32)
         self.rngs = <ChaCha*>calloc(self.num_envs, sizeof(ChaCha))
         self.state = <double*>calloc(STATE * self.num_envs, sizeof(double))
+        self.physics_of_all = <double*>calloc(PHYSICS, sizeof(double))
         self.steps = <int64_t*>calloc(self.num_envs, sizeof(int64_t))
         self.over = <unsigned char*>calloc(self.num_envs, 1)
-        if self.rngs == NULL or self.state == NULL or self.steps == NULL or self.over == NULL:
+        if (self.rngs == NULL or self.state == NULL or self.steps == NULL or self.over == NULL
+                or self.physics_of_all == NULL):
             raise MemoryError(f"{self.num_envs} environments do not fit")
+        self.physics_stride, self.physics_names = 1, ()
+        self.state_dim = self.obs_dim = self.action_dim = 1
 
     def __dealloc__(self):
         free(self.rngs)
         free(self.state)
+        free(self.physics_of_all)
         free(self.steps)
         free(self.over)
+
+    cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space, object max_episode_steps) except -1:
+        # What is observed, which actions there are, and how many numbers a state has.
+        self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
+        self.state_dim, self.obs_dim = state_dim, observation_space.shape[0]
+        self.observation_space, self.action_space = observation_space, action_space
+        if isinstance(action_space, Discrete):
+            self.choices, self.action_dim = action_space.n, 1
+        else:
+            self.choices, self.action_dim = 0, action_space.shape[0]
+        return 0
+
+    cdef int add_physics(self, str name, double value) except -1:
+        # One more number of the physics, the same in all environments; it is in the row of its turn.
+        if len(self.physics_names) == PHYSICS:
+            raise ConfigError(f"expected at most {PHYSICS} numbers of physics")
+        self.physics_of_all[len(self.physics_names)] = value
+        self.physics_names += (name,)
+        return 0
 
     cdef void begin(self, Py_ssize_t i) noexcept nogil:
         # Draw the first state of environment i.
         pass
 
+    cdef void derive(self, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+        # Compute what follows from the states of n environments.
+        pass
+
     cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
+        # One step of all; actions are those that `taken` let pass.
         pass
 
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
+        # What is seen of n environments, (n, obs_dim).
         pass
 
     cdef object taken(self, object actions):
         # Actions as an array that `advance` takes, of the right dtype and shape.
-        pass
+        cdef int kind = cnp.NPY_INT64 if self.choices else cnp.NPY_FLOAT32
+        cdef Py_ssize_t n = self.num_envs, k = self.action_dim
+        cdef cnp.ndarray a
+        if cnp.PyArray_CheckExact(actions):
+            a = actions
+            if (cnp.PyArray_TYPE(a) == kind and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_SIZE(a) == n * k
+                    and cnp.PyArray_NDIM(a) == (1 if self.choices else 2) and cnp.PyArray_DIM(a, 0) == n):
+                return a
+        array = np.asarray(actions)
+        if array.dtype.kind not in ("iu" if self.choices else "fiu"):
+            raise DTypeError(f"expected actions to be {'integers' if self.choices else 'numbers'}, got {array.dtype}")
+        if array.shape != (n,) and (self.choices or array.shape != (n, k)) or (array.shape == (n,) and k != 1):
+            raise ShapeError(f"expected actions of shape ({n}{',' if self.choices else f', {k}'}), got {array.shape}")
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8 and self.choices:
+            array = np.minimum(array, np.uint64(2**63 - 1))
+        return np.require(array, np.int64 if self.choices else np.float32, ["C", "A"])
 
     cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
         # The first action that is not in the space, -1 if there is none; those of `skip` (or NULL) are not looked at.
+        cdef Py_ssize_t i, n = self.num_envs, k = self.action_dim
+        cdef const uint64_t* chosen = <const uint64_t*>actions
+        cdef const float* pushed = <const float*>actions
+        cdef uint64_t choices = self.choices
+        cdef int bad = 0
+        if choices:
+            for i in range(n):
+                bad |= chosen[i] >= choices
+        else:
+            for i in range(n * k):
+                bad |= not -INFINITY < pushed[i] < INFINITY
+        if bad:
+            for i in range(n * k):
+                if (chosen[i] >= choices if choices else not -INFINITY < pushed[i] < INFINITY):
+                    if skip == NULL or not skip[i // k]:
+                        return i
         return -1
-
-    cdef object refused(self, object given, Py_ssize_t i):
-        # The error for action i.
-        return InvalidValueError(f"expected actions in {self.action_space}, got {given[i]} at actions[{i}]")
 
     def seed(self, seeds, mask=None):
         """Give each environment, or those of ``mask``, a stream of random numbers from its seed, (num_envs,) of uint64."""
@@ -143,6 +201,7 @@ cdef class BatchedEnv:
         for i in range(self.num_envs):
             if chosen == NULL or chosen[i]:
                 self.begin(i)
+                self.derive(i, 1)
                 self.steps[i] = 0
                 self.ended -= self.over[i]
                 self.over[i] = 0
@@ -161,8 +220,12 @@ cdef class BatchedEnv:
         InvalidValueError, DTypeError, ShapeError
             An action is not in the space, or an array does not fit.
         """
+        self.take(actions, obs, rewards, terminated, truncated, terminal_obs, autoreset)
+
+    cdef int take(self, object actions, object obs, object rewards, object terminated, object truncated, object terminal_obs,
+                  int autoreset) except -1:
         cdef Py_ssize_t n = self.num_envs, d = self.obs_dim, bad
-        if autoreset != SAME and autoreset != NEXT and autoreset != DISABLED:
+        if autoreset != SAME and autoreset != NEXT and autoreset != NEVER:
             raise ConfigError(f"expected autoreset to be SAME_STEP, NEXT_STEP or DISABLED, got {autoreset}")
         given = self.taken(actions)
         cdef const void* action = cnp.PyArray_DATA(given)
@@ -185,43 +248,53 @@ cdef class BatchedEnv:
         if bad == -2:
             raise InvalidStateError("expected reset() first, an episode has ended")
         if bad >= 0:
-            raise self.refused(given, bad)
+            wanted = f"from 0 to {self.choices - 1}" if self.choices else "finite"
+            raise InvalidValueError(f"expected actions {wanted}, got {given.reshape(-1)[bad]} at actions[{bad // self.action_dim}]")
+        return 0
 
     cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
                    unsigned char* truncated, int autoreset) noexcept nogil:
         # One step of all. Those that had ended are moved as well, from where they were, and then begin anew.
-        cdef Py_ssize_t i, d = self.obs_dim
+        cdef Py_ssize_t i, n = self.num_envs, d = self.obs_dim
+        cdef int64_t limit = self.max_episode_steps
+        cdef int64_t* steps = self.steps
         self.advance(actions, rewards, terminated)
-        for i in range(self.num_envs):
-            self.steps[i] += 1
-            truncated[i] = self.steps[i] >= self.max_episode_steps
+        for i in range(n):
+            steps[i] += 1
+        for i in range(n):
+            truncated[i] = steps[i] >= limit
         if self.ended:
-            for i in range(self.num_envs):
+            for i in range(n):
                 if self.over[i]:
                     rewards[i], terminated[i], truncated[i] = 0.0, 0, 0
             self.restart(self.over)
-        self.observe(0, self.num_envs, led_to)
+        self.observe(0, n, led_to)
         if obs != led_to:
-            memcpy(obs, led_to, self.num_envs * d * sizeof(float))
-        for i in range(self.num_envs):
+            memcpy(obs, led_to, n * d * sizeof(float))
+        for i in range(n):
             if terminated[i] | truncated[i]:
-                if autoreset == SAME:
-                    self.begin(i)
-                    self.steps[i] = 0
-                    self.observe(i, 1, obs + i * d)
-                else:
-                    self.over[i] = 1
-                    self.ended += 1
+                self.finish(i, obs + i * d, autoreset)
+
+    cdef void finish(self, Py_ssize_t i, float* obs, int autoreset) noexcept nogil:
+        # The episode of environment i has ended.
+        if autoreset == SAME:
+            self.begin(i)
+            self.derive(i, 1)
+            self.steps[i] = 0
+            self.observe(i, 1, obs)
+        else:
+            self.over[i] = 1
+            self.ended += 1
 
     @property
     def states(self):
-        """The states, (num_envs, STATE) float64, a copy; what a kind does not use is 0."""
+        """The states, (num_envs, state_dim) float64, a copy."""
         cdef Py_ssize_t i, k
-        out = np.empty((self.num_envs, STATE))
+        out = np.empty((self.num_envs, self.state_dim))
         cdef double[:, ::1] to = out
         lock_take_gil(&self.lock)
         for i in range(self.num_envs):
-            for k in range(STATE):
+            for k in range(self.state_dim):
                 to[i, k] = self.state[k * self.num_envs + i]
         lock_leave(&self.lock)
         return out
@@ -236,8 +309,8 @@ cdef class BatchedEnv:
         return out
 
     def set_states(self, states, steps=None):
-        """Put environments into states, (num_envs, STATE) float64, and say how many steps their episodes have."""
-        checked = arrays.finite(arrays.floats(states, "states", (self.num_envs, STATE), np.float64), "states")
+        """Put environments into states, (num_envs, state_dim) float64, and say how many steps their episodes have."""
+        checked = arrays.finite(arrays.floats(states, "states", (self.num_envs, self.state_dim), np.float64), "states")
         cdef const double[:, ::1] given = checked
         counts = np.zeros(self.num_envs, np.int64) if steps is None else np.ascontiguousarray(steps, np.int64)
         if counts.shape != (self.num_envs,) or (counts < 0).any():
@@ -249,114 +322,34 @@ cdef class BatchedEnv:
         self.ended = 0
         for i in range(self.num_envs):
             self.steps[i] = count[i]
-            for k in range(STATE):
+            for k in range(self.state_dim):
                 self.state[k * self.num_envs + i] = given[i, k]
+        self.derive(0, self.num_envs)
         lock_leave(&self.lock)
 
+    @property
+    def physics(self):
+        """The numbers of the physics as they are now: a dict of arrays, (num_envs,) float64, copies."""
+        cdef Py_ssize_t i, k, n = self.num_envs
+        cdef double[::1] to
+        found = {}
+        for k, name in enumerate(self.physics_names):
+            found[name] = to = np.empty(n)
+            lock_take_gil(&self.lock)
+            for i in range(n):
+                to[i] = self.physics_of_all[k if self.physics_stride == 1 else k * self.physics_stride + i]
+            lock_leave(&self.lock)
+        return {name: np.asarray(values) for name, values in found.items()}
 
-cdef class CartPoleBatch(BatchedEnv):
-    """Poles on carts, with the dynamics of Gymnasium's CartPole-v1."""
-
-    def __init__(self, num_envs, *, gravity=9.8, masscart=1.0, masspole=0.1, length=0.5, force_mag=10.0, tau=0.02,
-                 max_episode_steps=500):
-        cdef double cart = arrays.number(masscart, "masscart", above=0.0)
-        self.model.gravity = arrays.number(gravity, "gravity")
-        self.model.masspole = arrays.number(masspole, "masspole", above=0.0)
-        self.model.length = arrays.number(length, "length", above=0.0)
-        self.model.force_mag = arrays.number(force_mag, "force_mag", minimum=0.0)
-        self.model.tau = arrays.number(tau, "tau", above=0.0)
-        self.model.total_mass = self.model.masspole + cart
-        self.model.polemass_length = self.model.masspole * self.model.length
-        self.model.x_threshold, self.model.theta_threshold = 2.4, 12 * 2 * math.pi / 360
-        self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
-        self.obs_dim = 4
-        most = np.array([2 * 2.4, np.inf, 2 * self.model.theta_threshold, np.inf], np.float32)
-        self.observation_space, self.action_space = Box(-most, most), Discrete(2)
-
-    cdef void begin(self, Py_ssize_t i) noexcept nogil:
-        cdef Py_ssize_t k
-        for k in range(4):
-            self.state[k * self.num_envs + i] = chacha_unit(self.rngs + i) * (0.05 - -0.05) + -0.05
-
-    cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
-        cdef Py_ssize_t i, n = self.num_envs
-        cdef double* s = self.state
-        cartpole_step(&self.model, s, s + n, s + 2 * n, s + 3 * n, <const int64_t*>actions, n, terminated)
-        for i in range(n):
-            rewards[i] = 1.0
-
-    cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
-        cdef double* s = self.state + first
-        cdef Py_ssize_t m = self.num_envs
-        cartpole_observe(s, s + m, s + 2 * m, s + 3 * m, n, obs)
-
-    cdef object taken(self, object actions):
-        array = actions if cnp.PyArray_CheckExact(actions) else np.asarray(actions)
-        if array.dtype.kind not in "iu":
-            raise DTypeError(f"expected actions to be integers, got {array.dtype}")
-        if array.shape != (self.num_envs,):
-            raise ShapeError(f"expected actions of shape ({self.num_envs},), got {array.shape}")
-        return np.ascontiguousarray(array, np.int64)
-
-    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef const uint64_t* given = <const uint64_t*>actions
-        for i in range(self.num_envs):
-            if given[i] > 1 and not (skip != NULL and skip[i]):
-                return i
-        return -1
-
-
-cdef class PendulumBatch(BatchedEnv):
-    """Pendulums to be swung up, with the dynamics of Gymnasium's Pendulum-v1."""
-
-    def __init__(self, num_envs, *, g=10.0, mass=1.0, length=1.0, max_episode_steps=200):
-        self.model.gravity = arrays.number(g, "g")
-        self.model.mass = arrays.number(mass, "mass", above=0.0)
-        self.model.length = arrays.number(length, "length", above=0.0)
-        self.model.max_speed, self.model.max_torque, self.model.dt = 8.0, 2.0, 0.05
-        self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
-        self.obs_dim = 3
-        most = np.array([1.0, 1.0, 8.0], np.float32)
-        self.observation_space, self.action_space = Box(-most, most), Box(-2.0, 2.0, (1,))
-
-    cdef void begin(self, Py_ssize_t i) noexcept nogil:
-        self.state[i] = chacha_unit(self.rngs + i) * (2.0 * 3.141592653589793) + -3.141592653589793
-        self.state[self.num_envs + i] = chacha_unit(self.rngs + i) * 2.0 + -1.0
-
-    cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
-        cdef Py_ssize_t i, n = self.num_envs
-        pendulum_step(&self.model, self.state, self.state + n, <const float*>actions, n, rewards)
-        for i in range(n):
-            terminated[i] = 0
-
-    cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
-        pendulum_observe(self.state + first, self.state + self.num_envs + first, n, obs)
-
-    cdef object taken(self, object actions):
-        array = np.asarray(actions)
-        if array.dtype.kind not in "fiu":
-            raise DTypeError(f"expected actions to be numbers, got {array.dtype}")
-        if array.shape not in ((self.num_envs, 1), (self.num_envs,)):
-            raise ShapeError(f"expected actions of shape ({self.num_envs}, 1), got {array.shape}")
-        return np.ascontiguousarray(array, np.float32).reshape(-1)
-
-    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef const float* given = <const float*>actions
-        for i in range(self.num_envs):
-            if not -3.4028234e38 <= given[i] <= 3.4028234e38 and not (skip != NULL and skip[i]):
-                return i
-        return -1
-
-    cdef object refused(self, object given, Py_ssize_t i):
-        return InvalidValueError(f"expected actions to be finite, got {given[i]} at actions[{i}]")
+    def __repr__(self):
+        return f"{type(self).__name__}(num_envs={self.num_envs})"
 
 
 def batch_of(env_id, num_envs, **options):
     """Return environments of this kind; ConfigError for one that is not known."""
-    kinds = {"CartPole-v1": CartPoleBatch, "Pendulum-v1": PendulumBatch}
+    from rfx.envs.classic import KINDS
+
     name = env_id.removeprefix("rfx/") if isinstance(env_id, str) else env_id
-    if name not in kinds:
-        raise ConfigError(f"expected one of {', '.join(kinds)}, got {env_id!r}")
-    return kinds[name](num_envs, **options)
+    if not isinstance(name, str) or name not in KINDS:
+        raise ConfigError(f"expected one of {', '.join(KINDS)}, got {env_id!r}")
+    return KINDS[name](num_envs, **options)

@@ -12,7 +12,7 @@ from rfx.errors import ConfigError
 
 def engine_of(
     env_or_id: str | Callable[..., Any] | Sequence[Callable[[], Any]] | Engine,
-    num_envs: int,
+    num_envs: int | None = None,
     workers: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -23,7 +23,8 @@ def engine_of(
     env_or_id : str, callable, sequence of callables, or Engine
         The id of a compiled environment; a class or function that returns an environment of Python; ``num_envs`` of them
         without arguments, if they differ; or an engine, which is returned as it is.
-    num_envs : int
+    num_envs : int, optional
+        1 if not given; those of the engine, or of the sequence.
     workers : int
         For environments of Python: how many processes they run in; 0 steps them in turn in this one.
     options : mapping, optional
@@ -41,13 +42,13 @@ def engine_of(
             raise ConfigError(
                 f"expected workers=0 for {env_or_id}, got {workers}: compiled environments are stepped in one call"
             )
-        return batch_of(env_or_id, num_envs, **given)
+        return batch_of(env_or_id, 1 if num_envs is None else num_envs, **given)
     if hasattr(env_or_id, "seed_from") and not isinstance(env_or_id, type):
         return _taken(env_or_id, num_envs, processes, given)
-    n = arrays.integer(num_envs, "num_envs", minimum=1)
-    makers: list[Any]
+    some: list[Any] = list(env_or_id) if isinstance(env_or_id, Sequence) else [env_or_id]
+    n = arrays.integer(len(some) if num_envs is None else num_envs, "num_envs", minimum=1)
     if isinstance(env_or_id, Sequence):
-        makers = list(env_or_id)
+        makers: list[Any] = some
         if len(makers) != n or given or not all(callable(m) for m in makers):
             raise ConfigError(f"expected {n} factories without options, got {len(makers)} and {given}")
     elif callable(env_or_id):
@@ -63,8 +64,8 @@ def engine_of(
     return WorkerEngine(makers, processes)
 
 
-def _taken(engine: Any, num_envs: int, workers: int, options: dict[str, Any]) -> Any:
-    if engine.num_envs != arrays.integer(num_envs, "num_envs", minimum=1):
+def _taken(engine: Any, num_envs: int | None, workers: int, options: dict[str, Any]) -> Any:
+    if num_envs is not None and engine.num_envs != arrays.integer(num_envs, "num_envs", minimum=1):
         raise ConfigError(f"expected num_envs={engine.num_envs}, which the engine has, got {num_envs}")
     if workers or options:
         raise ConfigError("expected neither workers nor options for an engine that is made already")

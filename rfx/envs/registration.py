@@ -8,6 +8,9 @@ from rfx.errors import ConfigError, MissingDependencyError
 IDS: dict[str, tuple[str, int, float | None]] = {
     "CartPole-v1": ("CartPole", 500, 475.0),
     "Pendulum-v1": ("Pendulum", 200, None),
+    "MountainCar-v0": ("MountainCar", 200, -110.0),
+    "MountainCarContinuous-v0": ("MountainCarContinuous", 999, 90.0),
+    "Acrobot-v1": ("Acrobot", 500, -100.0),
 }
 
 

@@ -1,15 +1,14 @@
-"""Environments for use: one, or many at once."""
+"""One environment at a time."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rfx import arrays
 from rfx.envs.batched import batch_of
-from rfx.envs.engine import DISABLED, SAME_STEP
-from rfx.envs.engines import engine_of
+from rfx.envs.engine import DISABLED
 from rfx.errors import ShapeError
 
 
@@ -51,7 +50,13 @@ class _Single:
     def __init__(self, seed: int | None = None, **options: Any) -> None:
         self._batch = batch_of(self.env_id, 1, **options)
         self.observation_space, self.action_space = self._batch.observation_space, self._batch.action_space
-        self._arrays = _outputs(1, self._batch.obs_dim)
+        self._arrays = (
+            np.empty((1, self._batch.obs_dim), np.float32),
+            np.empty(1),
+            np.empty(1, np.bool_),
+            np.empty(1, np.bool_),
+            np.empty((1, self._batch.obs_dim), np.float32),
+        )
         self.reset(0 if seed is None else seed)
 
     def reset(self, seed: int | None = None) -> NDArray[np.float32]:
@@ -114,113 +119,43 @@ class Pendulum(_Single):
     env_id = "Pendulum-v1"
 
 
-@dataclass(frozen=True)
-class StepBatch:
-    """What one step of n environments gave.
-
-    Attributes
-    ----------
-    obs : ndarray of float32, (n, obs_dim)
-        To act on next: where an episode ended, the first of the next one.
-    rewards : ndarray of float64, (n,)
-    terminated, truncated : ndarray of bool, (n,)
-    terminal_obs : ndarray of float32, (n, obs_dim)
-        What the step led to, before any reset: ``next_obs`` for a replay buffer, the true final one where an episode ended.
-    """
-
-    obs: NDArray[np.float32]
-    rewards: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    terminal_obs: NDArray[np.float32]
-
-
-class VecEnv:
-    """Many environments of one kind, stepped in one call without the GIL; an episode that ends begins anew at once.
+class MountainCar(_Single):
+    """A car too weak for the hill: the dynamics of Gymnasium's MountainCar-v0, to the last bit.
 
     Parameters
     ----------
-    env_or_id : str, callable, sequence of callables, or Engine
-        "CartPole-v1" or "Pendulum-v1"; or an environment of your own, see :func:`rfx.envs.engine_of`.
-    num_envs : int
-        At least 1.
-    seed : int
-        Environment i draws from ``derive_seed(seed, i)``.
-    workers : int
-        How many processes environments of Python run in; 0 steps them in turn in this one.
-    options
-        Those of the environment.
+    seed : int, optional
+        0 if not given.
+    force, gravity, goal_velocity, max_episode_steps : float, int
+        In place of 0.001, 0.0025, 0 and 200.
     """
 
-    def __init__(self, env_or_id: Any, num_envs: int, seed: int = 0, workers: int = 0, **options: Any) -> None:
-        self._batch = engine_of(env_or_id, num_envs, workers, options)
-        self.env_id = env_or_id if isinstance(env_or_id, str) else getattr(env_or_id, "__name__", repr(self._batch))
-        self.num_envs = self._batch.num_envs
-        self.observation_space, self.action_space = self._batch.observation_space, self._batch.action_space
-        self.reset_all(seed)
-
-    def reset_all(self, seed: int | None = None) -> NDArray[np.float32]:
-        """Begin all episodes anew; with a seed the streams begin anew as well. Returns (n, obs_dim), a new array."""
-        if seed is not None:
-            self._batch.seed_from(seed)
-        return self._batch.reset()
-
-    def step_all(self, actions: ArrayLike, out: StepBatch | None = None) -> StepBatch:
-        """Take one step of each environment.
-
-        Parameters
-        ----------
-        actions : array_like
-            (n,) integers, or (n, k) numbers, float32 or what becomes it.
-        out : StepBatch, optional
-            Of an earlier step: its arrays are written over.
-
-        Returns
-        -------
-        StepBatch
-
-        Raises
-        ------
-        InvalidValueError, DTypeError, ShapeError
-            An action is not in the space; no environment has taken a step then.
-        """
-        n, d = self.num_envs, self._batch.obs_dim
-        if out is None:
-            made = _outputs(n, d)
-        else:
-            shapes = ((n, d), (n,), (n,), (n,), (n, d))
-            dtypes = (np.float32, np.float64, np.bool_, np.bool_, np.float32)
-            given = (out.obs, out.rewards, out.terminated, out.truncated, out.terminal_obs)
-            made = tuple(arrays.out_array(a, s, t) for a, s, t in zip(given, shapes, dtypes, strict=True))
-        obs, rewards, terminated, truncated, led_to = made
-        self._batch.step(actions, obs, rewards, terminated, truncated, led_to, SAME_STEP)
-        return out if out is not None else StepBatch(obs, rewards, terminated, truncated, led_to)
-
-    @property
-    def engine(self) -> Any:
-        """What steps the environments: an :class:`rfx.envs.engine.Engine`."""
-        return self._batch
-
-    def close(self) -> None:
-        """Close environments of Python and end their processes; compiled ones need it not."""
-        if hasattr(self._batch, "close"):
-            self._batch.close()
-
-    def __enter__(self) -> "VecEnv":
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"VecEnv({self.env_id!r}, num_envs={self.num_envs})"
+    env_id = "MountainCar-v0"
 
 
-def _outputs(n: int, d: int) -> tuple[NDArray[Any], ...]:
-    return (
-        np.empty((n, d), np.float32),
-        np.empty(n),
-        np.empty(n, np.bool_),
-        np.empty(n, np.bool_),
-        np.empty((n, d), np.float32),
-    )
+class MountainCarContinuous(_Single):
+    """A car too weak for the hill, pushed by any force within [-1, 1]: Gymnasium's MountainCarContinuous-v0, to the last bit.
+
+    Parameters
+    ----------
+    seed : int, optional
+        0 if not given.
+    power, gravity, goal_velocity, max_episode_steps : float, int
+        In place of 0.0015, 0.0025, 0 and 999.
+    """
+
+    env_id = "MountainCarContinuous-v0"
+
+
+class Acrobot(_Single):
+    """Two links to be swung up by the joint between them: the dynamics of Gymnasium's Acrobot-v1, to the last bit.
+
+    Parameters
+    ----------
+    seed : int, optional
+        0 if not given.
+    link_mass_1, link_mass_2, link_length_1, link_com_pos_1, link_com_pos_2, link_moi, dt, max_episode_steps : float, int
+        In place of 1 kg, 1 kg, 1 m, 0.5 m, 0.5 m, 1 kg m^2, 0.2 s and 500.
+    """
+
+    env_id = "Acrobot-v1"

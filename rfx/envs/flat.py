@@ -63,7 +63,8 @@ def writer_of(space: Any) -> Writer:
             shape = space.shape if isinstance(space, Box) else (space.n,)
 
             def write_array(value: Any, row: NDArray[np.float32]) -> None:
-                row[:] = _numbers(value, shape).ravel()
+                plain = type(value) is np.ndarray and value.shape == shape and value.dtype.kind in "fiub"
+                row[:] = (value if plain else _numbers(value, shape)).ravel()
 
             return write_array
         case Discrete():

@@ -1,5 +1,6 @@
 """Environments of Python stepped in turn through slots: all of them in this process, or a share in a worker's."""
 
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -80,47 +81,58 @@ class Group:
 
     def step(self, slots: Slots, autoreset: int) -> list[Failure]:
         """Take one step of all; what raises is noted, the others take their step all the same."""
-        failures = []
-        for i in range(slots.n):
+        n, led_to, phases = slots.n, slots.terminal_obs, slots.phase.tolist()
+        rewards, terminated, truncated = [0.0] * n, [False] * n, [False] * n
+        actions = list(slots.actions.copy())  # an environment may keep its action
+        failures, anew = [], []
+        for i, adapter in enumerate(self.adapters):
             self.infos[i], self.final_infos[i] = {}, {}
+            if phases[i] == ENDED:
+                anew.append(i)
+                continue
             try:
-                self._step(slots, i, autoreset)
+                obs, reward, over, cut, info = adapter.step(actions[i])
+                self.write(obs, led_to[i])
+                if not math.isfinite(reward):
+                    raise InvalidValueError(f"expected the reward to be finite, got {reward}")
             except Exception as error:
                 failures.append(self._failed(slots, i, error))
+                continue
+            self.infos[i], rewards[i], terminated[i], truncated[i] = info, reward, over, cut
+            if over or cut:
+                slots.phase[i] = ENDED
+                if autoreset == SAME_STEP:
+                    anew.append(i)
+        slots.rewards[:], slots.terminated[:], slots.truncated[:] = rewards, terminated, truncated
+        for i in np.flatnonzero(np.isnan(led_to).any(axis=1)).tolist():
+            led_to[i] = 0.0
+            if slots.phase[i] != FAILED:
+                failures.append(self._failed(slots, i, InvalidValueError("expected an observation without NaN")))
+        slots.obs[:] = led_to
+        for i in anew:
+            if slots.phase[i] == ENDED:
+                self._go_on(slots, i, autoreset, failures)
         return failures
 
-    def _step(self, slots: Slots, i: int, autoreset: int) -> None:
-        slots.rewards[i], slots.terminated[i], slots.truncated[i] = 0.0, False, False
-        if slots.phase[i] == ENDED and autoreset == NEXT_STEP:
+    def _go_on(self, slots: Slots, i: int, autoreset: int, failures: list[Failure]) -> None:
+        """Begin the next episode of an environment whose last one ended in this step, or in the one before."""
+        self.final_infos[i] = self.infos[i]
+        try:
             self._begin(slots, i, None)
+        except Exception as error:
+            failures.append(self._failed(slots, i, error))
+        if autoreset == NEXT_STEP:
+            self.final_infos[i] = {}
             slots.terminal_obs[i] = slots.obs[i]
-            return
-        action = slots.actions[i]
-        action = action.copy() if isinstance(action, np.ndarray) else action
-        obs, reward, terminated, truncated, self.infos[i] = self.adapters[i].step(action)
-        if not np.isfinite(reward):
-            raise InvalidValueError(f"expected the reward to be finite, got {reward}")
-        self._write(obs, slots, i)
-        slots.terminal_obs[i] = slots.obs[i]
-        slots.rewards[i], slots.terminated[i], slots.truncated[i] = reward, terminated, truncated
-        if not (terminated or truncated):
-            return
-        slots.phase[i] = ENDED
-        if autoreset == SAME_STEP:
-            self.final_infos[i] = self.infos[i]
-            self._begin(slots, i, None)
 
     def _begin(self, slots: Slots, i: int, options: dict[str, Any] | None) -> None:
         seed = int(slots.seeds[i]) if slots.seeded[i] else None
         obs, self.infos[i] = self.adapters[i].reset(seed, options)
-        self._write(obs, slots, i)
-        slots.seeded[i], slots.phase[i] = False, RUNNING
-
-    def _write(self, obs: Any, slots: Slots, i: int) -> None:
         self.write(obs, slots.obs[i])
         if np.isnan(slots.obs[i]).any():
             slots.obs[i] = 0.0
             raise InvalidValueError("expected an observation without NaN")
+        slots.seeded[i], slots.phase[i] = False, RUNNING
 
     def _failed(self, slots: Slots, i: int, error: Exception) -> Failure:
         slots.phase[i] = FAILED

@@ -197,11 +197,12 @@ class RfxVectorEnv(VectorEnv):
 
     def _ends(self, done: NDArray[np.bool_]) -> dict[str, Any]:
         """What compiled environments, which say nothing, tell of episodes that ended."""
-        if not done.any():
+        ended = done.nonzero()[0]
+        if not len(ended):
             return {}
-        final = np.full(self.num_envs, None, object)
-        for i in np.flatnonzero(done):
-            final[i] = self._led_to[i].copy()
+        final = np.empty(self.num_envs, object)  # of None
+        for i, row in zip(ended.tolist(), self._led_to[ended], strict=True):
+            final[i] = row
         return {"final_obs": final, "_final_obs": done, "final_info": {}, "_final_info": done.copy()}
 
     def _infos_of(self, done: NDArray[np.bool_]) -> dict[str, Any]:

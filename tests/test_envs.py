@@ -5,21 +5,50 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rfx.envs import CartPole, Pendulum, VecEnv
+from rfx.envs import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, VecEnv
 from rfx.envs.batched import batch_of
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
 from rfx.seeding import derive_seed
 
 gymnasium = pytest.importorskip("gymnasium")
-TIME_LIMIT = {"CartPole-v1": 500, "Pendulum-v1": 200}
+TIME_LIMIT = {
+    "CartPole-v1": 500,
+    "Pendulum-v1": 200,
+    "MountainCar-v0": 200,
+    "MountainCarContinuous-v0": 999,
+    "Acrobot-v1": 500,
+}
+CHOICES = {"CartPole-v1": 2, "MountainCar-v0": 3, "Acrobot-v1": 3}
+SINGLE = {
+    "CartPole-v1": CartPole,
+    "Pendulum-v1": Pendulum,
+    "MountainCar-v0": MountainCar,
+    "MountainCarContinuous-v0": MountainCarContinuous,
+    "Acrobot-v1": Acrobot,
+}
 
 
 def actions_of(env_id, rng, n):
+    if env_id in CHOICES:
+        return rng.integers(CHOICES[env_id], size=n)
+    drawn = rng.uniform(-2.5, 2.5, (n, 1)).astype(np.float32)
+    return np.where(rng.random((n, 1)) < 0.1, np.round(drawn), drawn)  # the bounds themselves as well
+
+
+def skilled(env_id, states, rng):
+    """Actions that reach where an episode ends, or keep it from ending."""
     if env_id == "CartPole-v1":
-        return rng.integers(2, size=n)
-    return rng.uniform(-2.5, 2.5, (n, 1)).astype(np.float32)
+        return (states[:, 2] + 0.5 * states[:, 3] + 0.02 * states[:, 0] > 0).astype(int)
+    if env_id == "Acrobot-v1":
+        return 1 + np.sign(states[:, 3]).astype(int)
+    pushes = np.where(states[:, 1] >= 0, 1, -1)
+    if env_id == "MountainCar-v0":
+        return 1 + pushes
+    return (pushes * rng.uniform(0.5, 1.5, len(states))).astype(np.float32)[:, None]
 
 
 def outputs(batch):
@@ -27,40 +56,98 @@ def outputs(batch):
     return np.empty((n, d), np.float32), np.empty(n), np.empty(n, bool), np.empty(n, bool), np.empty((n, d), np.float32)
 
 
-@pytest.mark.parametrize(
-    ("env_id", "policy"), [("CartPole-v1", "any"), ("CartPole-v1", "balance"), ("Pendulum-v1", "any")]
-)
-def test_trajectories_are_those_of_gymnasium_to_the_last_bit(env_id, policy):
-    n, steps = 300, 520 if policy == "balance" else 210
-    rng = np.random.default_rng(0)
+def follow_gymnasium(env_id, n, steps, choose, seed=0):
+    """Step ours and theirs from the same states and compare all bits; returns how many steps, and how many ends."""
     theirs = [gymnasium.make(env_id).unwrapped for _ in range(n)]
     ours = batch_of(env_id, n)
     states = np.zeros((n, ours.state_dim))
     for i, env in enumerate(theirs):
-        env.reset(seed=i)
-        states[i, : len(env.state)] = env.state
+        env.reset(seed=1000 * seed + i)
+        states[i] = env.state
     ours.set_states(states)
     obs, rewards, terminated, truncated, _ = arrays = outputs(ours)
     alive = np.ones(n, bool)
     compared = 0
     for t in range(steps):
-        if policy == "balance":
-            actions = (ours.states[:, 2] + 0.5 * ours.states[:, 3] + 0.02 * ours.states[:, 0] > 0).astype(int)
-        else:
-            actions = actions_of(env_id, rng, n)
+        actions = choose(ours.states)
         ours.step(actions, *arrays, DISABLED)
+        moved = ours.states
         for i in np.flatnonzero(alive):
             seen, reward, ended, _, _ = theirs[i].step(actions[i])
             assert seen.tobytes() == obs[i].tobytes()
             assert (float(reward), ended) == (rewards[i], terminated[i])
-            assert ours.states[i, : len(theirs[i].state)].tobytes() == np.asarray(theirs[i].state, np.float64).tobytes()
+            assert moved[i].tobytes() == np.asarray(theirs[i].state, np.float64).tobytes()
             assert truncated[i] == (t + 1 >= TIME_LIMIT[env_id])
             alive[i] = not (ended or truncated[i])
             compared += 1
         ours.reset(mask=~alive)
         if not alive.any():
             break
-    assert compared > 5000
+    return compared, n - int(alive.sum())
+
+
+@pytest.mark.parametrize(
+    ("env_id", "n", "policy"),
+    [
+        ("CartPole-v1", 300, "any"),
+        ("CartPole-v1", 20, "skilled"),
+        ("Pendulum-v1", 60, "any"),
+        ("MountainCar-v0", 50, "any"),
+        ("MountainCar-v0", 100, "skilled"),
+        ("MountainCarContinuous-v0", 30, "any"),
+        ("MountainCarContinuous-v0", 100, "skilled"),
+        ("Acrobot-v1", 8, "any"),
+        ("Acrobot-v1", 30, "skilled"),
+    ],
+)
+def test_trajectories_are_those_of_gymnasium_to_the_last_bit(env_id, n, policy):
+    rng = np.random.default_rng(0)
+
+    def choose(states):
+        return actions_of(env_id, rng, n) if policy == "any" else skilled(env_id, states, rng)
+
+    compared, ended = follow_gymnasium(env_id, n, TIME_LIMIT[env_id] + 10, choose)
+    assert compared > 2000
+    assert ended == n
+
+
+@pytest.mark.parametrize("env_id", sorted(TIME_LIMIT))
+@given(seed=st.integers(0, 2**31), data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_any_sequence_of_actions_is_gymnasiums(env_id, seed, data):
+    one = st.integers(0, CHOICES[env_id] - 1) if env_id in CHOICES else st.floats(-3, 3, width=32)
+    sequence = data.draw(st.lists(one, min_size=1, max_size=60))
+    actions = iter(sequence)
+
+    def choose(states):
+        action = next(actions)
+        return np.array([action]) if env_id in CHOICES else np.array([[action]], np.float32)
+
+    compared, _ = follow_gymnasium(env_id, 1, len(sequence), choose, seed % 1000)
+    assert compared >= 1
+
+
+@pytest.mark.parametrize("env_id", ["MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1"])
+def test_first_states_are_spread_as_gymnasiums(env_id):
+    ours = batch_of(env_id, 4000)
+    ours.seed_from(0)
+    obs = ours.reset()
+    env = gymnasium.make(env_id).unwrapped
+    seen = [env.reset(seed=i)[0] for i in range(300)]
+    states = ours.states
+    if env_id == "Acrobot-v1":
+        assert states.dtype == np.float64
+        np.testing.assert_array_equal(states, states.astype(np.float32))
+        assert (abs(states) <= np.float32(0.1)).all()
+        assert abs(states).max() > 0.099
+        exact = np.stack([f(states[:, k]) for k in (0, 1) for f in (np.cos, np.sin)], 1)
+        np.testing.assert_array_equal(obs[:, :4], exact.astype(np.float32))
+    else:
+        assert states[:, 0].min() >= -0.6
+        assert states[:, 0].max() < -0.4
+        assert not states[:, 1].any()
+    np.testing.assert_allclose(obs.mean(0), np.mean(seen, 0), atol=0.02)
+    np.testing.assert_allclose(obs.std(0), np.std(seen, 0), atol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -189,13 +276,13 @@ def test_an_action_that_is_none_changes_nothing(action):
     np.testing.assert_array_equal(env._batch.states, before)
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+@pytest.mark.parametrize("env_id", sorted(TIME_LIMIT))
 def test_many_are_what_each_is_alone(env_id):
     n, rng = 7, np.random.default_rng(1)
     many = VecEnv(env_id, n, seed=5)
-    alone = [{"CartPole-v1": CartPole, "Pendulum-v1": Pendulum}[env_id](derive_seed(5, i)) for i in range(n)]
+    alone = [SINGLE[env_id](derive_seed(5, i)) for i in range(n)]
     ended = 0
-    for _ in range(450):
+    for _ in range(TIME_LIMIT[env_id] + 20):
         actions = actions_of(env_id, rng, n)
         batch = many.step_all(actions)
         for i, env in enumerate(alone):
@@ -232,6 +319,10 @@ def test_runs_of_neighbouring_seeds_share_no_environment():
         ("Pendulum-v1", [[math.inf]] * 3, InvalidValueError),
         ("Pendulum-v1", [[0.0, 1.0]] * 3, ShapeError),
         ("Pendulum-v1", [["a"]] * 3, DTypeError),
+        ("MountainCar-v0", [0, 3, 0], InvalidValueError),
+        ("MountainCarContinuous-v0", [[0.0], [1.0], [math.nan]], InvalidValueError),
+        ("Acrobot-v1", [0, -1, 0], InvalidValueError),
+        ("Acrobot-v1", np.array([0, 2**64 - 1, 0], np.uint64), InvalidValueError),
     ],
 )
 def test_one_bad_action_stops_all(env_id, actions, error):
@@ -259,6 +350,10 @@ def test_physics_can_be_changed():
         a, b = light.step(1), heavy.step(1)
     assert abs(a.obs[1]) > abs(b.obs[1])
     assert VecEnv("Pendulum-v1", 2, max_episode_steps=1).step_all([[0.0]] * 2).truncated.all()
+    slow, fast = MountainCar(0, force=0.0), MountainCar(0, force=0.005)
+    assert abs(slow.step(2).obs[1]) < abs(fast.step(2).obs[1])
+    assert MountainCarContinuous(0, power=0.01).step([1.0]).obs[1] > MountainCarContinuous(0).step([1.0]).obs[1]
+    assert Acrobot(0, link_mass_2=5.0).step(2).obs[5] != Acrobot(0).step(2).obs[5]
     for bad in ({"masspole": 0.0}, {"tau": math.nan}, {"max_episode_steps": 0}):
         with pytest.raises(RfxError):
             CartPole(0, **bad)

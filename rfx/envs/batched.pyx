@@ -46,6 +46,22 @@ cdef object masked(object mask, Py_ssize_t n):
     return array
 
 
+cdef inline Py_ssize_t next_of(const unsigned char* a, const unsigned char* b, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
+    # The first index from i on where one of two arrays of flags is set, n if there is none; eight at a time.
+    cdef uint64_t x, y
+    while i < n:
+        if i % 8 == 0 and i + 8 <= n:
+            memcpy(&x, a + i, 8)
+            memcpy(&y, b + i, 8)
+            if not x | y:
+                i += 8
+                continue
+        if a[i] | b[i]:
+            return i
+        i += 1
+    return n
+
+
 cdef class BatchedEnv:
     """What all kinds have in common; made by :class:`VecEnv` and the single environments.
 
@@ -256,13 +272,16 @@ cdef class BatchedEnv:
                    unsigned char* truncated, int autoreset) noexcept nogil:
         # One step of all. Those that had ended are moved as well, from where they were, and then begin anew.
         cdef Py_ssize_t i, n = self.num_envs, d = self.obs_dim
-        cdef int64_t limit = self.max_episode_steps
+        cdef int64_t last = self.max_episode_steps - 1, left = 0
         cdef int64_t* steps = self.steps
         self.advance(actions, rewards, terminated)
         for i in range(n):
+            left |= last - 1 - steps[i]
             steps[i] += 1
-        for i in range(n):
-            truncated[i] = steps[i] >= limit
+        memset(truncated, 0, n)
+        if left < 0:
+            for i in range(n):
+                truncated[i] = steps[i] > last
         if self.ended:
             for i in range(n):
                 if self.over[i]:
@@ -271,9 +290,10 @@ cdef class BatchedEnv:
         self.observe(0, n, led_to)
         if obs != led_to:
             memcpy(obs, led_to, n * d * sizeof(float))
-        for i in range(n):
-            if terminated[i] | truncated[i]:
-                self.finish(i, obs + i * d, autoreset)
+        i = next_of(terminated, truncated, n, 0)
+        while i < n:
+            self.finish(i, obs + i * d, autoreset)
+            i = next_of(terminated, truncated, n, i + 1)
 
     cdef void finish(self, Py_ssize_t i, float* obs, int autoreset) noexcept nogil:
         # The episode of environment i has ended.

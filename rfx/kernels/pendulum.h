@@ -33,20 +33,28 @@ RFX_CLONES static void rfx_pendulum_wrap(const double *restrict theta, const flo
     }
 }
 
+/* What multiplies the sine of the angle, and the torque. */
+RFX_CLONES static void rfx_pendulum_factors(const double *restrict gravity, const double *restrict mass,
+                                            const double *restrict length, const double *restrict length_squared,
+                                            Py_ssize_t n, double *restrict swing, float *restrict push)
+{
+    for (Py_ssize_t i = 0; i < n; i++)
+        swing[i] = 3.0 * gravity[i] / (2.0 * length[i]);
+    for (Py_ssize_t i = 0; i < n; i++)
+        push[i] = (float)(3.0 / (mass[i] * length_squared[i]));
+}
+
 /* One semi-implicit Euler step; the reward is for where it was. Torques are float32, and so is what Gymnasium computes of a
  * torque alone; all else is float64.
  */
-RFX_CLONES static void rfx_pendulum_block(const double *restrict gravity, const double *restrict mass,
-                                          const double *restrict length, const double *restrict length_squared,
+RFX_CLONES static void rfx_pendulum_block(const double *restrict swing, const float *restrict push,
                                           const double *restrict off_squared, const double *restrict rate_squared,
                                           const float *restrict u, const float *restrict u_squared,
                                           const double *restrict s, Py_ssize_t n, double *restrict theta,
                                           double *restrict theta_dot, double *restrict rewards)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
-        double swing = 3.0 * gravity[i] / (2.0 * length[i]);
-        float push = (float)(3.0 / (mass[i] * length_squared[i]));
-        double rate = theta_dot[i] + (swing * s[i] + (double)(push * u[i])) * 0.05;
+        double rate = theta_dot[i] + (swing[i] * s[i] + (double)(push[i] * u[i])) * 0.05;
         rate = rate < -8.0 ? -8.0 : rate;
         rate = rate > 8.0 ? 8.0 : rate;
         rewards[i] = -(off_squared[i] + 0.1 * rate_squared[i] + (double)(0.001f * u_squared[i]));

@@ -10,10 +10,12 @@ cdef extern from "pendulum.h" nogil:
     double RFX_HALF_TURN
     void wrap_block "rfx_pendulum_wrap"(
         const double* theta, const float* torque, Py_ssize_t n, double* off, float* u, long long* far_off)
+    void factors_block "rfx_pendulum_factors"(
+        const double* gravity, const double* mass, const double* length, const double* length_squared, Py_ssize_t n,
+        double* swing, float* push)
     void pendulum_block "rfx_pendulum_block"(
-        const double* gravity, const double* mass, const double* length, const double* length_squared,
-        const double* off_squared, const double* rate_squared, const float* u, const float* u_squared, const double* s,
-        Py_ssize_t n, double* theta, double* theta_dot, double* rewards)
+        const double* swing, const float* push, const double* off_squared, const double* rate_squared, const float* u,
+        const float* u_squared, const double* s, Py_ssize_t n, double* theta, double* theta_dot, double* rewards)
     void observe_block "rfx_pendulum_observe"(
         const double* theta_dot, const double* s, const double* c, Py_ssize_t n, float* obs)
 
@@ -33,8 +35,8 @@ cdef void pendulum_step(
     # which Gymnasium squares by.
     cdef double[PENDULUM_PHYSICS * BLOCK] same
     cdef Row[PENDULUM_PHYSICS] p
-    cdef double[BLOCK] off, off_squared, rate_squared, length_squared
-    cdef float[BLOCK] u, u_squared
+    cdef double[BLOCK] off, off_squared, rate_squared, length_squared, swing
+    cdef float[BLOCK] u, u_squared, push
     cdef long long[BLOCK] far_off
     cdef Py_ssize_t i, m, first, block
     for block in range(blocks(n)):
@@ -43,6 +45,7 @@ cdef void pendulum_step(
         block_rows(physics, stride, PENDULUM_PHYSICS, first, m, same, p)
         if stride != 1 or first == 0:
             square_n(p[2], m, length_squared)
+            factors_block(p[0], p[1], p[2], length_squared, m, swing, push)
         wrap_block(theta + first, torque + first, m, off, u, far_off)
         for i in range(m):
             if far_off[i]:
@@ -50,8 +53,8 @@ cdef void pendulum_step(
         square_n(off, m, off_squared)
         square_n(theta_dot + first, m, rate_squared)
         square_float_n(u, m, u_squared)
-        pendulum_block(p[0], p[1], p[2], length_squared, off_squared, rate_squared, u, u_squared, s + first, m, theta + first,
-                       theta_dot + first, rewards + first)
+        pendulum_block(swing, push, off_squared, rate_squared, u, u_squared, s + first, m, theta + first, theta_dot + first,
+                       rewards + first)
 
 
 cdef void pendulum_observe(

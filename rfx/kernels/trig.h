@@ -4,7 +4,7 @@
  * Where e is far enough from ulp(y) / 2, libm can only have rounded to y; else libm itself is asked (Ziv's test, 1991).
  * How far is enough for glibc: it says of sin and cos that they are off by at most 0.55 ulp, which is 0.05 before the last
  * rounding (0.02 seen in 1e8 numbers each): RFX_SURE. Of pow near 1 it says 0.511 (0.008 seen): RFX_SURE_SQUARE. powf was
- * compared with all numbers from 2^-40 to 4 (0.002 seen): RFX_SURE_FLOAT. So one sine in eight, one square in 17, is libm's.
+ * compared with all numbers from 2^-40 to 4 (0.002 seen): RFX_SURE_FLOAT. So one sine in eight, one square in 25, is libm's.
  * Where the C library is another one, it is always asked.
  *
  * Each instruction set gives the same bytes: contraction is off, and nothing is summed in another order.
@@ -35,7 +35,7 @@ RFX_INLINE double rfx_of_bits(uint64_t bits)
 }
 
 #define RFX_SURE 0.4375
-#define RFX_SURE_SQUARE 0.47
+#define RFX_SURE_SQUARE 0.48
 #define RFX_SURE_FLOAT 0.49f
 
 /* Whether libm may have rounded y + e to a neighbour of y; the ulp is that below y, half as large under a power of two. */

@@ -344,10 +344,15 @@ class WorkerEngine(SlotEngine):
 
     def close(self) -> None:
         """End the processes; one that does not within two seconds is killed. Done twice it does nothing."""
-        if self._finalizer.alive:
-            self._finalizer()
-            self._closing()
-            self._slots = None
+        mine = self._lock.acquire(timeout=GRACE_S)  # a thread that is in a step may end it
+        try:
+            if self._finalizer.alive:
+                self._finalizer()
+                self._closing()
+                self._slots = None
+        finally:
+            if mine:
+                self._lock.release()
 
     def __repr__(self) -> str:
         return f"WorkerEngine(num_envs={self.num_envs}, workers={len(self._shares)})"

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.envs.drift import Drift as Drift
     from rfx.envs.spaces import Box as Box
     from rfx.envs.spaces import Dict as Dict
     from rfx.envs.spaces import Discrete as Discrete
@@ -29,6 +30,7 @@ _HOME = {
     "CartPole": "rfx.envs.vector",
     "Dict": "rfx.envs.spaces",
     "Discrete": "rfx.envs.spaces",
+    "Drift": "rfx.envs.drift",
     "from_gymnasium": "rfx.envs.spaces",
     "MountainCar": "rfx.envs.vector",
     "MountainCarContinuous": "rfx.envs.vector",

@@ -1,7 +1,6 @@
 """rfx.envs: trajectories of Gymnasium to the last bit, seeds of rlox, and many at once."""
 
 import math
-import threading
 
 import numpy as np
 import pytest
@@ -366,18 +365,3 @@ def test_what_is_not_known_is_said():
         with pytest.raises(RfxError):
             VecEnv("CartPole-v1", n)
     assert repr(VecEnv("Pendulum-v1", 3)) == "VecEnv('Pendulum-v1', num_envs=3)"
-
-
-def test_threads_may_step_environments_of_their_own_and_one_together():
-    shared = VecEnv("CartPole-v1", 64)
-
-    def run():
-        for _ in range(300):
-            shared.step_all(np.ones(64, int))
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert np.isfinite(shared.engine.states).all()

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.envs.drift import Drift as Drift
     from rfx.envs.engines import engine_of as engine_of
     from rfx.envs.python_engine import PythonEngine as PythonEngine
     from rfx.envs.registration import make_vec as make_vec
@@ -33,6 +34,7 @@ _HOME = {
     "CartPole": "rfx.envs.vector",
     "Dict": "rfx.envs.spaces",
     "Discrete": "rfx.envs.spaces",
+    "Drift": "rfx.envs.drift",
     "engine_of": "rfx.envs.engines",
     "from_gymnasium": "rfx.envs.spaces",
     "make_vec": "rfx.envs.registration",

@@ -1,15 +1,12 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from rfx.kernels.chacha cimport ChaCha
-from rfx.kernels.lock cimport Lock
+from rfx.envs.physics cimport Physics
 
 cdef enum:
     STATE = 8                # rows of state at most, with what is derived
-    PHYSICS = 8              # numbers of the physics at most
 
 
-cdef class BatchedEnv:
-    cdef readonly Py_ssize_t num_envs
+cdef class BatchedEnv(Physics):
     cdef readonly Py_ssize_t obs_dim
     cdef readonly Py_ssize_t state_dim
     cdef readonly Py_ssize_t max_episode_steps
@@ -17,24 +14,20 @@ cdef class BatchedEnv:
     cdef readonly object action_space
     cdef Py_ssize_t action_dim
     cdef uint64_t choices            # how many actions, 0 for arrays of numbers
-    cdef ChaCha* rngs
     cdef double* state               # (STATE, num_envs)
-    cdef double* physics_of_all      # (PHYSICS, physics_stride)
-    cdef Py_ssize_t physics_stride   # 1: the same in all environments; else num_envs
-    cdef tuple physics_names
     cdef int64_t* steps
     cdef unsigned char* over         # whether the episode has ended and not begun anew
     cdef Py_ssize_t ended            # how many are over
-    cdef Lock lock                   # over all of the above; held only around C code
 
-    cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space, object max_episode_steps) except -1
-    cdef int add_physics(self, str name, double value) except -1
+    cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space,
+                      object max_episode_steps) except -1
     cdef void begin(self, Py_ssize_t i) noexcept nogil
     cdef void derive(self, Py_ssize_t first, Py_ssize_t n) noexcept nogil
     cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil
     cdef object taken(self, object actions)
     cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil
+    cdef void renew(self, Py_ssize_t i) noexcept nogil
     cdef void restart(self, const unsigned char* chosen) noexcept nogil
     cdef int take(self, object actions, object obs, object rewards, object terminated, object truncated, object terminal_obs,
                   int autoreset) except -1

@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from rfx.kernels.chacha cimport ChaCha, chacha_seed, mix_seed
+from rfx.envs.physics cimport Physics
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
 
 from rfx import arrays
@@ -18,7 +18,6 @@ from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueE
 
 cnp.import_array()
 
-cdef object LARGEST_SEED = 2**64 - 1
 cdef int SAME = SAME_STEP, NEXT = NEXT_STEP, NEVER = DISABLED
 
 
@@ -34,16 +33,6 @@ cdef inline object written(object out, str name, int kind, Py_ssize_t rows, Py_s
         raise DTypeError(f"expected {name} to be a numpy array, got None")
     shape = (rows, columns)
     return arrays.out_array(out, shape if columns else shape[:1], dtype, name=name)
-
-
-cdef object masked(object mask, Py_ssize_t n):
-    # A mask of n environments as an array whose bytes can be read.
-    array = np.ascontiguousarray(mask)
-    if array.dtype != np.bool_:
-        raise DTypeError(f"expected mask to hold bools, got {array.dtype}")
-    if array.shape != (n,):
-        raise ShapeError(f"expected mask of shape ({n},), got {array.shape}")
-    return array
 
 
 cdef inline Py_ssize_t next_of(const unsigned char* a, const unsigned char* b, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
@@ -62,7 +51,7 @@ cdef inline Py_ssize_t next_of(const unsigned char* a, const unsigned char* b, P
     return n
 
 
-cdef class BatchedEnv:
+cdef class BatchedEnv(Physics):
     """What all kinds have in common; made by :class:`VecEnv` and the single environments.
 
     A kind of one's own in Cython defines ``begin``, ``advance``, ``observe`` and, where something follows from a state,
@@ -70,26 +59,20 @@ cdef class BatchedEnv:
     """
 
     def __cinit__(self, num_envs, *others, **further):
-        self.num_envs = arrays.integer(num_envs, "num_envs", minimum=1, maximum=2**32)
-        self.rngs = <ChaCha*>calloc(self.num_envs, sizeof(ChaCha))
         self.state = <double*>calloc(STATE * self.num_envs, sizeof(double))
-        self.physics_of_all = <double*>calloc(PHYSICS, sizeof(double))
         self.steps = <int64_t*>calloc(self.num_envs, sizeof(int64_t))
         self.over = <unsigned char*>calloc(self.num_envs, 1)
-        if (self.rngs == NULL or self.state == NULL or self.steps == NULL or self.over == NULL
-                or self.physics_of_all == NULL):
+        if self.state == NULL or self.steps == NULL or self.over == NULL:
             raise MemoryError(f"{self.num_envs} environments do not fit")
-        self.physics_stride, self.physics_names = 1, ()
         self.state_dim = self.obs_dim = self.action_dim = 1
 
     def __dealloc__(self):
-        free(self.rngs)
         free(self.state)
-        free(self.physics_of_all)
         free(self.steps)
         free(self.over)
 
-    cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space, object max_episode_steps) except -1:
+    cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space,
+                      object max_episode_steps) except -1:
         # What is observed, which actions there are, and how many numbers a state has.
         self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
         self.state_dim, self.obs_dim = state_dim, observation_space.shape[0]
@@ -98,14 +81,6 @@ cdef class BatchedEnv:
             self.choices, self.action_dim = action_space.n, 1
         else:
             self.choices, self.action_dim = 0, action_space.shape[0]
-        return 0
-
-    cdef int add_physics(self, str name, double value) except -1:
-        # One more number of the physics, the same in all environments; it is in the row of its turn.
-        if len(self.physics_names) == PHYSICS:
-            raise ConfigError(f"expected at most {PHYSICS} numbers of physics")
-        self.physics_of_all[len(self.physics_names)] = value
-        self.physics_names += (name,)
         return 0
 
     cdef void begin(self, Py_ssize_t i) noexcept nogil:
@@ -163,32 +138,12 @@ cdef class BatchedEnv:
                         return i
         return -1
 
-    def seed(self, seeds, mask=None):
-        """Give each environment, or those of ``mask``, a stream of random numbers from its seed, (num_envs,) of uint64."""
-        cdef const uint64_t[::1] given = np.ascontiguousarray(seeds, np.uint64)
-        cdef const unsigned char* chosen = NULL
-        cdef Py_ssize_t i
-        if given.shape[0] != self.num_envs:
-            raise ShapeError(f"expected {self.num_envs} seeds, got {given.shape[0]}")
-        if mask is not None:
-            mask = masked(mask, self.num_envs)
-            chosen = <const unsigned char*>cnp.PyArray_DATA(mask)
-        with nogil:
-            lock_take(&self.lock)
-            for i in range(self.num_envs):
-                if chosen == NULL or chosen[i]:
-                    chacha_seed(self.rngs + i, given[i])
-            lock_leave(&self.lock)
-
-    def seed_from(self, master):
-        """Give environment i the stream of ``derive_seed(master, i)``."""
-        cdef uint64_t word = arrays.integer(master, "seed", minimum=0, maximum=LARGEST_SEED)
-        cdef Py_ssize_t i
-        with nogil:
-            lock_take(&self.lock)
-            for i in range(self.num_envs):
-                chacha_seed(self.rngs + i, mix_seed(word, i))
-            lock_leave(&self.lock)
+    cdef void renew(self, Py_ssize_t i) noexcept nogil:
+        # Begin an episode of environment i.
+        self.drift(i, True)
+        self.begin(i)
+        self.derive(i, 1)
+        self.steps[i] = 0
 
     def reset(self, out=None, mask=None):
         """Begin episodes anew, all or where ``mask`` is true; returns the observations of all, (num_envs, obs_dim) float32.
@@ -202,7 +157,11 @@ cdef class BatchedEnv:
         cdef const unsigned char* chosen = NULL
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
         if mask is not None:
-            mask = masked(mask, self.num_envs)
+            mask = np.ascontiguousarray(mask)
+            if mask.dtype != np.bool_:
+                raise DTypeError(f"expected mask to hold bools, got {mask.dtype}")
+            if mask.shape != (self.num_envs,):
+                raise ShapeError(f"expected mask of shape ({self.num_envs},), got {mask.shape}")
             chosen = <const unsigned char*>cnp.PyArray_DATA(mask)
         with nogil:
             lock_take(&self.lock)
@@ -216,9 +175,7 @@ cdef class BatchedEnv:
         cdef Py_ssize_t i
         for i in range(self.num_envs):
             if chosen == NULL or chosen[i]:
-                self.begin(i)
-                self.derive(i, 1)
-                self.steps[i] = 0
+                self.renew(i)
                 self.ended -= self.over[i]
                 self.over[i] = 0
 
@@ -265,7 +222,8 @@ cdef class BatchedEnv:
             raise InvalidStateError("expected reset() first, an episode has ended")
         if bad >= 0:
             wanted = f"from 0 to {self.choices - 1}" if self.choices else "finite"
-            raise InvalidValueError(f"expected actions {wanted}, got {given.reshape(-1)[bad]} at actions[{bad // self.action_dim}]")
+            raise InvalidValueError(f"expected actions {wanted}, got {given.reshape(-1)[bad]} "
+                                    f"at actions[{bad // self.action_dim}]")
         return 0
 
     cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
@@ -278,6 +236,10 @@ cdef class BatchedEnv:
         for i in range(n):
             left |= last - 1 - steps[i]
             steps[i] += 1
+        if self.drifting:
+            for i in range(n):
+                if not self.over[i]:
+                    self.drift(i, False)
         memset(truncated, 0, n)
         if left < 0:
             for i in range(n):
@@ -298,9 +260,7 @@ cdef class BatchedEnv:
     cdef void finish(self, Py_ssize_t i, float* obs, int autoreset) noexcept nogil:
         # The episode of environment i has ended.
         if autoreset == SAME:
-            self.begin(i)
-            self.derive(i, 1)
-            self.steps[i] = 0
+            self.renew(i)
             self.observe(i, 1, obs)
         else:
             self.over[i] = 1
@@ -347,20 +307,6 @@ cdef class BatchedEnv:
         self.derive(0, self.num_envs)
         lock_leave(&self.lock)
 
-    @property
-    def physics(self):
-        """The numbers of the physics as they are now: a dict of arrays, (num_envs,) float64, copies."""
-        cdef Py_ssize_t i, k, n = self.num_envs
-        cdef double[::1] to
-        found = {}
-        for k, name in enumerate(self.physics_names):
-            found[name] = to = np.empty(n)
-            lock_take_gil(&self.lock)
-            for i in range(n):
-                to[i] = self.physics_of_all[k if self.physics_stride == 1 else k * self.physics_stride + i]
-            lock_leave(&self.lock)
-        return {name: np.asarray(values) for name, values in found.items()}
-
     def __repr__(self):
         return f"{type(self).__name__}(num_envs={self.num_envs})"
 
@@ -372,4 +318,8 @@ def batch_of(env_id, num_envs, **options):
     name = env_id.removeprefix("rfx/") if isinstance(env_id, str) else env_id
     if not isinstance(name, str) or name not in KINDS:
         raise ConfigError(f"expected one of {', '.join(KINDS)}, got {env_id!r}")
-    return KINDS[name](num_envs, **options)
+    drift = options.pop("drift", None)
+    made = KINDS[name](num_envs, **options)
+    if drift is not None:
+        made.set_drift(drift)
+    return made

@@ -11,6 +11,7 @@ from rfx import arrays
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.envs.flat import ActionRows
 from rfx.envs.group import Failure, Group, Maker, raise_failures
+from rfx.envs.masks import mask_of
 from rfx.envs.slots import ENDED, FAILED, FRESH, Slots
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, ShapeError
 from rfx.seeding import derive_seed
@@ -75,7 +76,7 @@ class SlotEngine:
         whole = [arrays.integer(s, "seed", minimum=0, maximum=LARGEST_SEED) for s in given.tolist()]
         with self._lock:
             slots = self._open()
-            chosen = self._mask(mask)
+            chosen = mask_of(mask, self.num_envs)
             slots.seeds[chosen] = np.array(whole, np.uint64)[chosen]
             slots.seeded[chosen] = True
 
@@ -107,7 +108,7 @@ class SlotEngine:
         obs = arrays.out_array(out, (self.num_envs, self.obs_dim), np.float32)
         with self._lock:
             slots = self._open()
-            slots.mask[:] = self._mask(mask)
+            slots.mask[:] = mask_of(mask, self.num_envs)
             failures = self._run_reset(options)
             obs[:] = slots.obs
             raise_failures(failures)
@@ -163,16 +164,6 @@ class SlotEngine:
         why = {ENDED: "its episode has ended", FAILED: "it has failed", FRESH: "it was never reset"}[slots.phase[i]]
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         raise InvalidStateError(f"expected reset() of environment {i}{more} first: {why}")
-
-    def _mask(self, mask: ArrayLike | None) -> NDArray[np.bool_]:
-        if mask is None:
-            return np.ones(self.num_envs, np.bool_)
-        given = np.asarray(mask)
-        if given.dtype != np.bool_:
-            raise DTypeError(f"expected mask to hold bools, got {given.dtype}")
-        if given.shape != (self.num_envs,):
-            raise ShapeError(f"expected mask of shape ({self.num_envs},), got {given.shape}")
-        return given
 
     def _indices(self, indices: Any) -> list[int]:
         chosen = range(self.num_envs) if indices is None else [indices] if np.ndim(indices) == 0 else indices

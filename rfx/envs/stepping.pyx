@@ -3,8 +3,6 @@
 cimport cython
 cimport numpy as cnp
 
-import numpy as np
-
 from rfx.envs.batched cimport BatchedEnv
 
 from rfx.envs.engine import SAME_STEP

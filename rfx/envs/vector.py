@@ -82,6 +82,11 @@ class _Single:
         self._batch.step(given.reshape(1), obs, rewards, terminated, truncated, led_to, DISABLED)
         return Transition(led_to[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]))
 
+    @property
+    def physics(self) -> dict[str, NDArray[np.float64]]:
+        """The numbers of the physics as they are now, by name, (1,) float64 each."""
+        return self._batch.physics
+
     def render(self) -> str:
         """Return the step and the state in one line."""
         numbers = " ".join(f"{x:.4f}" for x in self._batch.states[0])

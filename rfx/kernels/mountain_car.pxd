@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t
 
-# The rows of physics: force or, for the continuous one, power; gravity; the speed that counts at the goal. Per step, without units.
+# The rows of physics: force or, for the continuous one, power; gravity; the least speed at the goal. Per step, without units.
 cdef enum:
     CAR_PHYSICS = 3
 

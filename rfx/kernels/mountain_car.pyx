@@ -1,4 +1,4 @@
-"""The dynamics of a car too weak for the hill (Moore 1990), with the roundings of Gymnasium's MountainCar-v0 and Continuous-v0."""
+"""A car too weak for the hill (Moore 1990), with the roundings of Gymnasium's MountainCar-v0 and its continuous form."""
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset

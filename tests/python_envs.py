@@ -53,6 +53,14 @@ class Moody(Walk):
         return super().step(action)
 
 
+class Count(Walk):
+    """Only counts its steps."""
+
+    def step(self, action):
+        self.steps += 1
+        return Transition(self._obs(), 0.0, False, False)
+
+
 class Slow(Walk):
     def step(self, action):
         time.sleep(60.0)

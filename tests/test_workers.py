@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from python_envs import (
+    Count,
     Moody,
     Named,
     Secret,
@@ -24,7 +27,7 @@ from python_envs import (
 )
 from waiting import wait_for
 
-from rfx.envs import PythonEngine, VecEnv, WorkerEngine
+from rfx.envs import PythonEngine, VecEnv, WorkerEngine, worker_engine
 from rfx.envs.engine import NEXT_STEP, SAME_STEP
 from rfx.errors import ConfigError, EnvError, InvalidStateError, InvalidValueError, RfxError
 from rfx.seeding import derive_seed
@@ -256,6 +259,106 @@ def test_an_interrupted_step_is_over_before_the_next_begins(made, monkeypatch):
     out = outputs(2)
     engine.step([0, 0], *out, SAME_STEP)
     assert list(out[4][:, 1]) == [2, 2]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    engines = WorkerEngine([Walk] * 3, 2), PythonEngine([Walk] * 3)
+    yield engines
+    for engine in engines:
+        engine.close()
+
+
+@given(
+    st.integers(0, 2**64 - 1),
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("step"), st.lists(st.integers(0, 2), min_size=3, max_size=3), st.integers(0, 2)),
+            st.tuples(st.just("reset"), st.lists(st.booleans(), min_size=3, max_size=3)),
+            st.tuples(st.just("seed"), st.lists(st.integers(0, 99), min_size=3, max_size=3)),
+        ),
+        max_size=25,
+    ),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_calls_do_the_same_in_workers_and_in_turn(pair, seed, calls):
+    said = []
+    for engine in pair:
+        said.append([])
+        engine.seed_from(seed)
+        said[-1].append(engine.reset().tobytes())
+        for name, *told in calls:
+            out = outputs(3)
+            for array in out:
+                array[:] = 0
+            try:
+                if name == "step":
+                    engine.step(told[0], *out, told[1])
+                elif name == "reset":
+                    out[0][:] = engine.reset(mask=np.array(told[0]))
+                else:
+                    engine.seed(told[0])
+            except RfxError as error:
+                said[-1].append((type(error), str(error)))
+            said[-1].append([array.tobytes() for array in out])
+            said[-1].append([engine.infos, engine.final_infos])
+    assert said[0] == said[1]
+
+
+def test_workers_that_are_killed_again_and_again_are_replaced_again_and_again(made):
+    n, rng = 4, np.random.default_rng(0)
+    engine, out = made([Walk] * n, 2), outputs(n)
+    for _ in range(4):
+        victim = engine.processes[rng.integers(2)]
+        timer = threading.Timer(rng.uniform(0.0, 0.02), os.kill, (victim, signal.SIGKILL))
+        timer.start()
+        lost = ()
+        while not lost:
+            try:
+                engine.step(rng.integers(2, size=n), *out, SAME_STEP)
+            except EnvError as error:
+                lost = error.environments
+        timer.join()
+        new = engine.restart_workers()
+        assert tuple(np.flatnonzero(new)) == lost
+        assert np.isfinite(engine.reset(mask=new)).all()
+        engine.step(rng.integers(2, size=n), *out, SAME_STEP)
+        assert not alive(victim)
+
+
+def test_close_ends_the_step_of_another_thread(made, monkeypatch):
+    monkeypatch.setattr(worker_engine, "GRACE_S", 0.3)
+    engine = made([Slow, Walk], 2)
+    caught = []
+
+    def step():
+        try:
+            engine.step([0, 0], *outputs(2), SAME_STEP)
+        except RfxError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    assert wait_for(lambda: engine._settled is False)
+    engine.close()
+    thread.join(20.0)
+    assert not thread.is_alive()
+    assert len(caught) == 1
+
+
+def test_threads_take_turns(made):
+    engine = made([Count] * 2, 2)
+
+    def run():
+        for _ in range(50):
+            engine.step([0, 1], *outputs(2), SAME_STEP)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert engine.get_attr("steps") == [150, 150]
 
 
 def test_a_program_that_forgets_to_close_ends_all_the_same_and_quietly():

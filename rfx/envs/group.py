@@ -63,14 +63,18 @@ class Group:
         except BaseException:
             self.close()
             raise
-        self.infos: list[dict[str, Any]] = [{} for _ in makers]
-        self.final_infos: list[dict[str, Any]] = [{} for _ in makers]
+        self._say_nothing()
+
+    def _say_nothing(self) -> None:
+        # new lists: those of the last call are the caller's
+        self.infos: list[dict[str, Any]] = [{} for _ in self.adapters]
+        self.final_infos: list[dict[str, Any]] = [{} for _ in self.adapters]
 
     def reset(self, slots: Slots, options: dict[str, Any] | None = None) -> list[Failure]:
         """Begin episodes anew where the mask is set, from new seeds where there are some."""
+        self._say_nothing()
         failures = []
         for i in range(slots.n):
-            self.infos[i], self.final_infos[i] = {}, {}
             if not slots.mask[i]:
                 continue
             try:
@@ -84,9 +88,9 @@ class Group:
         n, led_to, phases = slots.n, slots.terminal_obs, slots.phase.tolist()
         rewards, terminated, truncated = [0.0] * n, [False] * n, [False] * n
         actions = list(slots.actions.copy())  # an environment may keep its action
+        self._say_nothing()
         failures, anew = [], []
         for i, adapter in enumerate(self.adapters):
-            self.infos[i], self.final_infos[i] = {}, {}
             if phases[i] == ENDED:
                 anew.append(i)
                 continue

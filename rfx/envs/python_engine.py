@@ -227,7 +227,6 @@ class PythonEngine(SlotEngine):
             raise
         width = self._group.observation_space.low.size
         self._hold(self._group, Slots((len(makers), width, rows.shape, rows.dtype.str)), rows)
-        self.infos, self.final_infos = self._group.infos, self._group.final_infos
 
     @property
     def envs(self) -> list[Any]:
@@ -235,10 +234,14 @@ class PythonEngine(SlotEngine):
         return [adapter.env for adapter in self._group.adapters]
 
     def _run_reset(self, options: dict[str, Any] | None) -> list[Failure]:
-        return self._group.reset(self._open(), options)
+        failures = self._group.reset(self._open(), options)
+        self.infos, self.final_infos = self._group.infos, self._group.final_infos
+        return failures
 
     def _run_step(self, autoreset: int) -> list[Failure]:
-        return self._group.step(self._open(), autoreset)
+        failures = self._group.step(self._open(), autoreset)
+        self.infos, self.final_infos = self._group.infos, self._group.final_infos
+        return failures
 
     def _run_call(self, what: str, indices: Sequence[int], args: tuple[Any, ...]) -> list[Any]:
         results: list[Any] = []

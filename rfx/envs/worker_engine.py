@@ -70,8 +70,11 @@ class _Worker:
             self.process.close()
 
     def why_lost(self) -> str:
-        self.process.join(1.0)
-        code = self.process.exitcode
+        try:
+            self.process.join(1.0)
+            code = self.process.exitcode
+        except ValueError:
+            return f"worker {self.number} was closed"
         how = "has gone" if code is None else f"ended with code {code}"
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
@@ -241,15 +244,16 @@ class WorkerEngine(SlotEngine):
         """Send orders to workers, wait for the answers; a worker that has gone has none. Old answers are passed over."""
         self._settled = False
         self._number += 1
-        number = worker.NUMBER.pack(self._number)
+        number, workers = worker.NUMBER.pack(self._number), list(self._workers)
         for w, order in orders.items():
-            self._workers[w].send(number + order)
+            workers[w].send(number + order)
         answers = {}
         for w in orders:
-            while (message := self._workers[w].receive()) is not None:
+            while (message := workers[w].receive()) is not None:
                 if message[:8] == number:
                     answers[w] = pickle.loads(message[8:]) if len(message) > 8 else {}
                     break
+        self._open_slots()  # another thread may have closed this engine meanwhile
         self._settled = True
         return answers
 
@@ -258,10 +262,11 @@ class WorkerEngine(SlotEngine):
         gone = [one for one in self._workers if one.lost]
         if gone:
             raise InvalidStateError(f"expected restart_workers() first: {gone[0].why_lost()}")
-        answers = self._exchange(dict.fromkeys(range(len(self._workers)), order))
+        workers = list(self._workers)
+        answers = self._exchange(dict.fromkeys(range(len(workers)), order))
         self.infos, self.final_infos = [{} for _ in range(self.num_envs)], [{} for _ in range(self.num_envs)]
         failures: list[Failure] = []
-        for one in self._workers:
+        for one in workers:
             answer = answers.get(one.number)
             if answer is None:
                 failures += self._lose(one)
@@ -347,9 +352,9 @@ class WorkerEngine(SlotEngine):
         mine = self._lock.acquire(timeout=GRACE_S)  # a thread that is in a step may end it
         try:
             if self._finalizer.alive:
+                self._slots = None
                 self._finalizer()
                 self._closing()
-                self._slots = None
         finally:
             if mine:
                 self._lock.release()

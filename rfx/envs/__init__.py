@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.envs.custom import CustomBatch as CustomBatch
     from rfx.envs.drift import Drift as Drift
     from rfx.envs.engines import engine_of as engine_of
     from rfx.envs.python_engine import PythonEngine as PythonEngine
@@ -32,6 +33,7 @@ _HOME = {
     "Acrobot": "rfx.envs.vector",
     "Box": "rfx.envs.spaces",
     "CartPole": "rfx.envs.vector",
+    "CustomBatch": "rfx.envs.custom",
     "Dict": "rfx.envs.spaces",
     "Discrete": "rfx.envs.spaces",
     "Drift": "rfx.envs.drift",

@@ -83,6 +83,10 @@ cdef class BatchedEnv(Physics):
             self.choices, self.action_dim = 0, action_space.shape[0]
         return 0
 
+    cdef double* cell(self, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+        # Where number k of the state of environment i is.
+        return self.state + k * self.num_envs + i
+
     cdef void begin(self, Py_ssize_t i) noexcept nogil:
         # Draw the first state of environment i.
         pass
@@ -275,7 +279,7 @@ cdef class BatchedEnv(Physics):
         lock_take_gil(&self.lock)
         for i in range(self.num_envs):
             for k in range(self.state_dim):
-                to[i, k] = self.state[k * self.num_envs + i]
+                to[i, k] = self.cell(i, k)[0]
         lock_leave(&self.lock)
         return out
 
@@ -303,7 +307,7 @@ cdef class BatchedEnv(Physics):
         for i in range(self.num_envs):
             self.steps[i] = count[i]
             for k in range(self.state_dim):
-                self.state[k * self.num_envs + i] = given[i, k]
+                self.cell(i, k)[0] = given[i, k]
         self.derive(0, self.num_envs)
         lock_leave(&self.lock)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from rfx import arrays
 from rfx.envs.batched import batch_of
 from rfx.envs.engine import DISABLED
-from rfx.errors import ShapeError
+from rfx.envs.scenes import SCENES
+from rfx.errors import ConfigError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class RLEnv(Protocol):
         """Take one step; InvalidStateError after the end of an episode."""
         ...
 
-    def render(self) -> str | None:
-        """Return a line that says what is to be seen."""
+    def render(self, mode: str = "text") -> str | NDArray[np.uint8] | None:
+        """Return a line that says what is to be seen, or with "rgb_array" a picture."""
         ...
 
 
@@ -87,10 +88,25 @@ class _Single:
         """The numbers of the physics as they are now, by name, (1,) float64 each."""
         return self._batch.physics
 
-    def render(self) -> str:
-        """Return the step and the state in one line."""
-        numbers = " ".join(f"{x:.4f}" for x in self._batch.states[0])
-        return f"{self.env_id} | step={self._batch.episode_steps[0]} state={numbers}"
+    def render(self, mode: str = "text") -> str | NDArray[np.uint8]:
+        """Return what is to be seen: step and state in one line, or an RGB picture.
+
+        Parameters
+        ----------
+        mode : str
+            "text", or "rgb_array" for (height, width, 3) of uint8.
+
+        Raises
+        ------
+        ConfigError
+            Another mode.
+        """
+        state = self._batch.states[0]
+        if mode == "text":
+            return f"{self.env_id} | step={self._batch.episode_steps[0]} state={' '.join(f'{x:.4f}' for x in state)}"
+        if mode != "rgb_array":
+            raise ConfigError(f"expected mode to be 'text' or 'rgb_array', got {mode!r}")
+        return SCENES[self.env_id](state, {name: float(value[0]) for name, value in self.physics.items()})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(steps={self._batch.episode_steps[0]})"

@@ -27,7 +27,7 @@ def test_gymnasium_finds_nothing_to_say_about_it(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", AS_FOR_THEIRS)
-        check_env(env.unwrapped, skip_render_check=True)
+        check_env(env.unwrapped)
 
 
 @pytest.mark.parametrize("make", [Walk, Named])
@@ -79,6 +79,17 @@ def test_it_renders_a_line_of_text():
     assert env.render().startswith("CartPole-v1 | step=0")
     with pytest.warns(UserWarning, match="render_mode"):
         assert RfxEnv("CartPole-v1").render() is None
+
+
+@pytest.mark.parametrize("name", list(IDS))
+def test_it_renders_pictures(name):
+    env = gymnasium.make(f"rfx/{name}", render_mode="rgb_array")
+    env.reset(seed=0)
+    frame = env.render()
+    assert (frame.dtype, frame.ndim, frame.shape[2]) == (np.uint8, 3, 3)
+    for _ in range(5):
+        env.step(env.action_space.sample())
+    assert not np.array_equal(env.render(), frame)
 
 
 def test_registration_twice_is_quiet():

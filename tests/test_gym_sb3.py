@@ -58,6 +58,13 @@ def test_attributes_methods_and_seeds():
             call()
 
 
+def test_pictures_of_all_are_tiled():
+    env = Sb3VecEnv("CartPole-v1", 4, render_mode="rgb_array")
+    env.reset()
+    assert env.render().shape == (800, 1200, 3)
+    assert Sb3VecEnv("CartPole-v1", 2).get_images() == [None, None]
+
+
 def test_what_is_wrong_is_said():
     env = Sb3VecEnv("CartPole-v1", 2)
     env.reset()

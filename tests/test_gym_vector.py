@@ -301,6 +301,38 @@ def test_attributes_of_environments():
         make_vec("CartPole-v1", 2).set_attr("limit", 4)
 
 
+@pytest.mark.parametrize("name", list(IDS))
+def test_compiled_environments_render_as_the_single_ones(name):
+    env = gymnasium.make_vec(f"rfx/{name}", 2, vectorization_mode="vector_entry_point", render_mode="rgb_array")
+    env.reset(seed=4)
+    frames = env.render()
+    for i, frame in enumerate(frames):
+        single = RfxEnv(name, render_mode="rgb_array")
+        single.reset(seed=4 + i)
+        np.testing.assert_array_equal(frame, single.render())
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert make_vec(name, 2).render() is None
+    with pytest.raises(ConfigError, match="rgb_array"):
+        make_vec(name, 2, render_mode="ansi").render()
+    with pytest.raises(ConfigError, match="human"):
+        make_vec(name, 2, render_mode="human")
+
+
+def test_environments_of_python_render_each_in_their_manner():
+    class Painter(Talker):
+        def render(self):
+            return f"{self.render_mode} {self.steps}"
+
+    class Ours(Walk):
+        def render(self, mode="text"):
+            return f"{mode} {self.steps}"
+
+    for kind, text in ((Painter, "ansi 0"), (Ours, "text 0")):
+        env = make_vec(kind, 2, render_mode="ansi")
+        env.reset(seed=0)
+        assert env.render() == (text, text)
+
+
 def test_a_killed_worker_can_be_replaced():
     env = make_vec(Walk, 4, workers=2, autoreset_mode="DISABLED")
     env.reset(seed=0)

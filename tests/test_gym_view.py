@@ -115,6 +115,13 @@ def test_each_environment_can_be_had_by_its_id(name):
     assert make(name).env_id == make(f"rfx/{name}").env_id == name
 
 
+def test_a_moving_cart_pole(tmp_path):
+    out = tmp_path / "cartpole.gif"
+    assert run("view", "rfx/CartPole-v1", "--out", out, "--steps", 8) == 0
+    with Image.open(out) as gif:
+        assert (gif.size, gif.n_frames) == ((600, 400), 9)
+
+
 def test_an_episode_ends_where_it_ends_or_after_so_many_steps():
     frames, steps, total = episode(Bar(), 100, 0, "random")
     assert (len(frames), steps, total) == (13, 12, 12.0)

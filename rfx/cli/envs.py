@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,6 +78,7 @@ def _view(args: argparse.Namespace) -> int:
 
 def make(name: str) -> Any:
     """Return the environment of an id, or of ``module:Class``; ConfigError if there is none."""
+    from rfx.envs.frames import takes_mode
     from rfx.envs.registration import IDS, full_id
 
     if ":" not in name:
@@ -92,8 +92,7 @@ def make(name: str) -> Any:
         raise ConfigError(f"expected module:Class, {name!r} cannot be had: {error}") from error
     finally:
         sys.path.remove("")
-    wants_mode = "render_mode" in inspect.signature(maker).parameters  # as Gymnasium's have it
-    return maker(render_mode="rgb_array") if wants_mode else maker()
+    return maker(render_mode="rgb_array") if takes_mode(maker) else maker()
 
 
 def episode(env: Any, steps: int, seed: int, policy: str) -> tuple[list[Any], int, float]:

@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from rfx.envs.frames import checked_mode
 from rfx.envs.registration import IDS, full_id, gymnasium_installed, register
 from rfx.envs.spaces import to_gymnasium
 from rfx.errors import ConfigError
@@ -30,8 +31,6 @@ class RfxEnv(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 50}  # noqa: RUF012
 
     def __init__(self, env_or_id: Any, render_mode: str | None = None, **options: Any) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ConfigError(f"expected render_mode to be one of {self.metadata['render_modes']}, got {render_mode!r}")
         if isinstance(env_or_id, str):
             name, _, _ = IDS[full_id(env_or_id).removeprefix("rfx/")]
             env_or_id = getattr(importlib.import_module("rfx.envs"), name)
@@ -41,7 +40,7 @@ class RfxEnv(gymnasium.Env):
             raise ConfigError(f"expected no options for an environment that is made already, got {list(options)}")
         else:
             self.env = env_or_id
-        self.render_mode = render_mode
+        self.render_mode = checked_mode(render_mode)
         self.observation_space = to_gymnasium(self.env.observation_space)
         self.action_space = to_gymnasium(self.env.action_space)
         self._begun = False

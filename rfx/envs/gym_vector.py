@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.envs.engines import engine_of
+from rfx.envs.frames import MODES as RENDER_MODES
+from rfx.envs.frames import checked_mode, rendered, takes_mode
 from rfx.envs.registration import gymnasium_installed, register
 from rfx.envs.spaces import to_gymnasium
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
@@ -52,7 +54,7 @@ class RfxVectorEnv(VectorEnv):
     copy : bool
         False returns the same array of observations from each call, written over by the next.
     render_mode : str, optional
-        Handed on to environments of Python if it is given.
+        "rgb_array" or "ansi", for :meth:`render`; handed on to makers of environments that take it.
     options
         Keywords for the environment.
     """
@@ -71,12 +73,13 @@ class RfxVectorEnv(VectorEnv):
     ) -> None:
         self.autoreset_mode = autoreset_mode_of(autoreset_mode)
         self._seed = None if seed is None else arrays.integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
-        if render_mode is not None and not isinstance(env_or_id, str):
+        self.render_mode, self._made_with_mode = checked_mode(render_mode), takes_mode(env_or_id)
+        self._env_id = env_or_id if isinstance(env_or_id, str) else None
+        if self._made_with_mode and render_mode is not None:
             options["render_mode"] = render_mode
         self.engine = engine_of(env_or_id, num_envs, workers, options)
-        self.render_mode, self.copy = render_mode, copy
-        self.num_envs = self.engine.num_envs
-        self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": ["rgb_array", "ansi"]}
+        self.copy, self.num_envs = copy, self.engine.num_envs
+        self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": list(RENDER_MODES), "render_fps": 50}
         self.single_observation_space = to_gymnasium(self.engine.observation_space)
         self.single_action_space = to_gymnasium(self.engine.action_space)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -241,11 +244,14 @@ class RfxVectorEnv(VectorEnv):
         return self.engine.restart_workers()
 
     def render(self) -> tuple[Any, ...] | None:
-        """Render each environment of Python by its own ``render``; None without ``render_mode``."""
+        """Return what each environment shows: pictures, (height, width, 3) of uint8, or lines of text by ``render_mode``.
+
+        None without ``render_mode``. Compiled environments have pictures only; ConfigError for "ansi".
+        """
         if self.render_mode is None:
             gymnasium.logger.warn("render() was called without a render_mode, give one when the environment is made")
             return None
-        return self.call("render")
+        return tuple(rendered(self.engine, self._env_id, self.render_mode, self._made_with_mode))
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the environments of Python and their processes."""

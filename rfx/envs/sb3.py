@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rfx import arrays
 from rfx.envs.engine import SAME_STEP
 from rfx.envs.engines import engine_of
+from rfx.envs.frames import checked_mode, rendered, takes_mode
 from rfx.envs.spaces import to_gymnasium
 from rfx.errors import InvalidStateError, MissingDependencyError
 
@@ -37,11 +38,25 @@ class Sb3VecEnv(Sb3Base):
         Environment i draws from ``derive_seed(seed, i)`` until :meth:`seed` says something else.
     workers : int
         How many processes environments of Python run in; 0 steps them in turn.
+    render_mode : str, optional
+        "rgb_array" for :meth:`render`; handed on to makers of environments that take it.
     options
         Keywords for the environment.
     """
 
-    def __init__(self, env_or_id: Any, num_envs: int, seed: int = 0, workers: int = 0, **options: Any) -> None:
+    def __init__(
+        self,
+        env_or_id: Any,
+        num_envs: int,
+        seed: int = 0,
+        workers: int = 0,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        self._mode, self._made_with_mode = checked_mode(render_mode), takes_mode(env_or_id)
+        self._env_id = env_or_id if isinstance(env_or_id, str) else None
+        if self._made_with_mode and render_mode is not None:
+            options["render_mode"] = render_mode
         self.engine = engine_of(env_or_id, num_envs, workers, options)
         self.engine.seed_from(seed)
         n, d = self.engine.num_envs, self.engine.obs_dim
@@ -104,15 +119,10 @@ class Sb3VecEnv(Sb3Base):
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Read an attribute of environments; compiled ones are one object, whose it is for all of them."""
-        if attr_name == "render_mode" and not hasattr(self.engine, "get_attr"):
-            return [None for _ in self._get_indices(indices)]
+        if attr_name == "render_mode":
+            return [self._mode for _ in self._get_indices(indices)]
         if hasattr(self.engine, "get_attr"):
-            try:
-                return self.engine.get_attr(attr_name, self._some(indices))
-            except AttributeError:
-                if attr_name == "render_mode":
-                    return [None for _ in self._get_indices(indices)]
-                raise
+            return self.engine.get_attr(attr_name, self._some(indices))
         return [getattr(self.engine, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -133,10 +143,10 @@ class Sb3VecEnv(Sb3Base):
         return [False for _ in self._get_indices(indices)]
 
     def get_images(self) -> list[NDArray[np.uint8] | None]:
-        """Pictures of environments of Python that render them, None for others."""
+        """Return a picture of each environment, (height, width, 3) of uint8; None without ``render_mode="rgb_array"``."""
         if self.render_mode != "rgb_array":
             return [None] * self.num_envs
-        return self.engine.call("render")
+        return rendered(self.engine, self._env_id, "rgb_array", self._made_with_mode)
 
     def _some(self, indices: Any) -> list[int]:
         chosen: Iterable[int] = self._get_indices(indices)

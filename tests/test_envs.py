@@ -1,13 +1,14 @@
 """rfx.envs: trajectories of Gymnasium to the last bit, seeds of rlox, and many at once."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rfx.envs import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, VecEnv
+from rfx.envs import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, StepBatch, VecEnv
 from rfx.envs.batched import batch_of
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
@@ -341,6 +342,76 @@ def test_steps_go_into_the_arrays_of_a_former_one():
     np.testing.assert_array_equal(batch.obs, other.step_all([0] * 9).obs)
     with pytest.raises(ShapeError):
         VecEnv("CartPole-v1", 4).step_all([1] * 4, out=batch)
+
+
+def test_arrays_that_somebody_has_are_never_written_over():
+    env, twin = VecEnv("CartPole-v1", 5, seed=2), VecEnv("CartPole-v1", 5, seed=2)
+    rng = np.random.default_rng(0)
+    kept = []
+    for i in range(200):
+        actions = rng.integers(2, size=5)
+        batch, copy = env.step_all(actions), twin.step_all(actions, out=StepBatch(*outputs(twin.engine)))
+        for name in ("obs", "rewards", "terminated", "truncated", "terminal_obs"):
+            found = getattr(batch, name)
+            assert found.tobytes() == getattr(copy, name).tobytes()
+            what = rng.integers(6)
+            if what == 0:
+                kept.append((found, found.copy()))
+            elif what == 1:
+                kept.append((found[1:3], found[1:3].copy()))
+            elif what == 2:
+                kept.append((memoryview(found), found.copy()))
+            elif what == 3:
+                found.flags.writeable = False
+            elif what == 4:
+                found.resize(found.shape[::-1], refcheck=False)
+            del found
+        if i % 7 == 0:
+            kept.append((batch.obs, batch.obs.copy()))
+            held = batch  # a whole batch
+            whole = [getattr(held, name).copy() for name in ("obs", "rewards", "terminal_obs")]
+        else:
+            for name, before in zip(("obs", "rewards", "terminal_obs"), whole, strict=True):
+                assert getattr(held, name).tobytes() == before.tobytes()
+        for found, before in kept:
+            assert np.asarray(found).tobytes() == before.tobytes()
+
+
+def test_a_batch_can_be_pickled_and_shown():
+    batch = VecEnv("CartPole-v1", 5).step_all([1] * 5)
+    again = pickle.loads(pickle.dumps(batch))
+    assert again.obs.tobytes() == batch.obs.tobytes()
+    assert repr(again) == "StepBatch(n=5, ended=0)"
+    with pytest.raises(AttributeError):
+        batch.obs = None
+    with pytest.raises(DTypeError):
+        VecEnv("CartPole-v1", 5).step_all([1] * 5, out=(1, 2))
+    with pytest.raises(RfxError):
+        VecEnv("CartPole-v1", 5).step_all([1] * 5, out=StepBatch(None, 1, 2, 3, 4))
+
+
+def test_an_engine_is_stepped_as_what_it_is():
+    class Slow:
+        """The interface in Python, over one of ours."""
+
+        def __init__(self):
+            self._inner = batch_of("Pendulum-v1", 4)
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+    fast, slow = VecEnv(batch_of("Pendulum-v1", 4), seed=3), VecEnv(Slow(), seed=3)
+    known = VecEnv("Pendulum-v1", 4, seed=3)
+    for _ in range(3):
+        found = [env.step_all(np.full((4, 1), 0.5, np.float32)).obs.tobytes() for env in (fast, slow, known)]
+        assert len(set(found)) == 1
+    assert repr(slow) == "VecEnv('Slow', num_envs=4)"
+    with pytest.raises(ConfigError):
+        VecEnv(batch_of("Pendulum-v1", 4), 5)
+    with pytest.raises(ConfigError):
+        VecEnv(batch_of("Pendulum-v1", 4), g=3.0)
+    with pytest.raises(DTypeError):
+        VecEnv(3)
 
 
 def test_physics_can_be_changed():

@@ -1,6 +1,7 @@
 """The classic environments in batches, each with the dynamics of Gymnasium's to the last bit."""
 
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 import math
 
@@ -69,12 +70,11 @@ cdef class PendulumBatch(BatchedEnv):
         sin_cos_n(s, n, s + 2 * self.num_envs, s + 3 * self.num_envs)
 
     cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
-        cdef Py_ssize_t i, n = self.num_envs
+        cdef Py_ssize_t n = self.num_envs
         cdef double* s = self.state
         pendulum_step(self.physics_of_all, self.physics_stride, s, s + n, s + 2 * n, <const float*>actions, n, rewards)
         self.derive(0, n)
-        for i in range(n):
-            terminated[i] = 0
+        memset(terminated, 0, n)
 
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
         cdef double* s = self.state + first

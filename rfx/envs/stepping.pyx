@@ -2,6 +2,7 @@
 
 cimport cython
 cimport numpy as cnp
+from cpython.ref cimport PyObject
 
 from rfx.envs.batched cimport BatchedEnv
 
@@ -14,8 +15,30 @@ cnp.import_array()
 cdef int SAME = SAME_STEP
 
 
-cdef inline object empty(Py_ssize_t rows, Py_ssize_t columns, int kind):
+cdef extern from *:
+    """
+    /* Whether nobody else has a reference, which nobody can say without the GIL. */
+    #if defined(Py_GIL_DISABLED)
+    #define RFX_COUNTS 0
+    #else
+    #define RFX_COUNTS 1
+    #endif
+    #define RFX_SOLE(o) (RFX_COUNTS && Py_REFCNT(o) == 1)
+    """
+    bint COUNTS "RFX_COUNTS"
+    bint sole "RFX_SOLE"(PyObject* o)
+
+
+cdef inline object room(PyObject* used, Py_ssize_t rows, Py_ssize_t columns, int kind):
+    # An array to write to: one that was used before if nobody has it any more and it still is what it was, else a new one.
     cdef cnp.npy_intp[2] shape
+    cdef cnp.ndarray a
+    if used != NULL and sole(used) and cnp.PyArray_CheckExact(<object>used):
+        a = <object>used
+        if (cnp.PyArray_ISCARRAY(a) and cnp.PyArray_CHKFLAGS(a, cnp.NPY_ARRAY_OWNDATA) and cnp.PyArray_TYPE(a) == kind
+                and cnp.PyArray_NDIM(a) == (2 if columns else 1) and cnp.PyArray_DIM(a, 0) == rows
+                and (columns == 0 or cnp.PyArray_DIM(a, 1) == columns)):
+            return a
     shape[0], shape[1] = rows, columns
     return cnp.PyArray_SimpleNew(2 if columns else 1, shape, kind)
 
@@ -83,6 +106,8 @@ cdef class VecEnv:
     cdef readonly object engine
     cdef BatchedEnv compiled         # the engine again where it is one of ours
     cdef Py_ssize_t obs_dim
+    cdef StepBatch newer             # the last two batches: who drops them lets their arrays be used again
+    cdef StepBatch older
 
     def __init__(self, env, num_envs=None, seed=0, workers=0, **options):
         engine = engine_of(env, num_envs, workers, options)
@@ -121,14 +146,8 @@ cdef class VecEnv:
             mask begins it anew.
         """
         cdef StepBatch b
-        cdef Py_ssize_t n = self.num_envs, d = self.obs_dim
         if out is None:
-            b = StepBatch.__new__(StepBatch)
-            b.obs = empty(n, d, cnp.NPY_FLOAT32)
-            b.rewards = empty(n, 0, cnp.NPY_FLOAT64)
-            b.terminated = empty(n, 0, cnp.NPY_BOOL)
-            b.truncated = empty(n, 0, cnp.NPY_BOOL)
-            b.terminal_obs = empty(n, d, cnp.NPY_FLOAT32)
+            b = self.unused()
         elif isinstance(out, StepBatch):
             b = out
         else:
@@ -137,6 +156,24 @@ cdef class VecEnv:
             self.compiled.take(actions, b.obs, b.rewards, b.terminated, b.truncated, b.terminal_obs, SAME)
         else:
             self.engine.step(actions, b.obs, b.rewards, b.terminated, b.truncated, b.terminal_obs, SAME)
+        return b
+
+    cdef StepBatch unused(self):
+        # A batch that nobody has.
+        cdef Py_ssize_t n = self.num_envs, d = self.obs_dim
+        cdef StepBatch b = None
+        if COUNTS:
+            b = self.older
+            self.older, self.newer = self.newer, None
+        if b is None or not sole(<PyObject*>b):
+            b = StepBatch.__new__(StepBatch)
+        b.obs = room(<PyObject*>b.obs, n, d, cnp.NPY_FLOAT32)
+        b.rewards = room(<PyObject*>b.rewards, n, 0, cnp.NPY_FLOAT64)
+        b.terminated = room(<PyObject*>b.terminated, n, 0, cnp.NPY_BOOL)
+        b.truncated = room(<PyObject*>b.truncated, n, 0, cnp.NPY_BOOL)
+        b.terminal_obs = room(<PyObject*>b.terminal_obs, n, d, cnp.NPY_FLOAT32)
+        if COUNTS:
+            self.newer = b
         return b
 
     @property

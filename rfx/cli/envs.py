@@ -43,7 +43,7 @@ def _list() -> int:
 
     for name in IDS:
         batch = batch_of(name, 1)
-        width = f"{batch.obs_dim} numbers"
+        width = _count(batch.obs_dim)
         print(f"rfx/{name:26} {width:10}  {_words(batch.action_space):22} {batch.max_episode_steps} steps")
     return 0
 
@@ -51,7 +51,11 @@ def _list() -> int:
 def _words(space: Any) -> str:
     from rfx.envs import Discrete
 
-    return f"{space.n} actions" if isinstance(space, Discrete) else f"{np.prod(space.shape):.0f} numbers to act"
+    return f"{space.n} actions" if isinstance(space, Discrete) else f"{_count(int(np.prod(space.shape)))} to act"
+
+
+def _count(n: int) -> str:
+    return f"{n} number{'' if n == 1 else 's'}"
 
 
 def _view(args: argparse.Namespace) -> int:

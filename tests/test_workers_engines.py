@@ -173,7 +173,9 @@ def test_what_makes_no_environments_is_refused():
         PythonEngine([Walk, odd_spaces])
     with pytest.raises(EnvError, match="environment 1 failed: OSError: no such device"):
         PythonEngine([Walk, cannot_be_made])
-    for bad in ([Walk], 3, [Walk, None]):
+    with pytest.raises(DTypeError, match="a class or a factory"):
+        engine_of(3, 2)
+    for bad in ([Walk], [Walk, None]):
         with pytest.raises(ConfigError):
             engine_of(bad, 2)
     with pytest.raises(ConfigError, match="one call"):

@@ -7,7 +7,7 @@ from typing import Any
 from rfx import arrays
 from rfx.envs.batched import batch_of
 from rfx.envs.engine import Engine
-from rfx.errors import ConfigError
+from rfx.errors import ConfigError, DTypeError
 
 
 def engine_of(
@@ -34,6 +34,8 @@ def engine_of(
     ------
     ConfigError
         The id is not known, what came makes no environments, or ``workers`` or ``options`` are of no use to it.
+    DTypeError
+        What came is none of these.
     """
     given = dict(options or {})
     processes = arrays.integer(workers, "workers", minimum=0)
@@ -54,7 +56,7 @@ def engine_of(
     elif callable(env_or_id):
         makers = [partial(env_or_id, **given) if given else env_or_id] * n
     else:
-        raise ConfigError(f"expected the id of an environment, a class or a factory, got {env_or_id!r}")
+        raise DTypeError(f"expected the id of an environment, a class or a factory, got {env_or_id!r}")
     if not processes:
         from rfx.envs.python_engine import PythonEngine
 

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,6 +257,13 @@ def test_the_example_of_the_design_document():
     assert env.render().startswith("CartPole-v1 | step=1 state=")
     batch = VecEnv("CartPole-v1", 64, seed=42).step_all([i % 2 for i in range(64)])
     assert (batch.obs.shape, batch.rewards.shape, batch.terminated.dtype) == ((64, 4), (64,), bool)
+
+
+def test_the_examples_of_the_guide_run():
+    guide, names = Path(__file__).parent.parent / "docs" / "envs.md", {}
+    for block in re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL):
+        exec(compile(block, str(guide), "exec"), names)
+    assert names["picture"].shape == (400, 600, 3)
 
 
 def test_a_step_after_the_end_is_refused():

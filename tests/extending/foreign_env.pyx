@@ -22,14 +22,14 @@ cdef bint advance(double* state, const double* parameters, const void* action, d
     state[1] += push / parameters[0] * 0.1
     state[0] += state[1] * 0.1
     reward[0] = 1.0 - fabs(state[0])
-    return fabs(state[0]) > 1.0
+    return fabs(state[0]) > 1.0  # terminated
 
 
 cdef void observe(const double* state, const double* parameters, float* obs) noexcept nogil:
     obs[0], obs[1] = <float>state[0], <float>state[1]
 
 
-cdef EnvSpec spec = env_spec(2, begin, advance, observe)
+cdef EnvSpec spec = env_spec(2, begin, advance, observe)  # a state of two numbers
 cdef EnvSpec empty = env_spec(2, NULL, NULL, NULL)
 
 

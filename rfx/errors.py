@@ -33,6 +33,18 @@ class InvalidStateError(RfxError, RuntimeError):
     """The call does not fit the present state of the object (closed, not started, forbidden transition)."""
 
 
+class EnvError(RfxError, RuntimeError):
+    """An environment of a user raised, gave what is none of its space, or lost its process.
+
+    Attributes
+    ----------
+    environments : tuple of int
+        Which ones: they must be reset before they can go on.
+    """
+
+    environments: tuple[int, ...] = ()
+
+
 class EmptyBufferError(InvalidStateError):
     """There is nothing to draw from."""
 

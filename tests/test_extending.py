@@ -29,6 +29,72 @@ assert foreign.halfway(a, b).is_close(Quaternion.from_euler(0, 0, 0.6))
 print("foreign works")
 """
 
+CHECK_ENVIRONMENT = """
+import numpy as np
+import foreign_env
+from rfx.envs import Drift, VecEnv
+from rfx.envs.custom import CustomBatch
+from rfx.envs.engine import NEXT_STEP
+from rfx.errors import RfxError
+
+envs = VecEnv(foreign_env.sledges(100), seed=3)
+assert repr(envs) == "VecEnv('CustomBatch', num_envs=100)" and envs.num_envs == 100
+obs = envs.reset_all(3)
+assert (abs(obs[:, 0]) <= 0.5).all() and len(np.unique(obs[:, 0])) == 100 and not obs[:, 1].any()
+place, speed, rng = obs[:, 0].astype(float), np.zeros(100), np.random.default_rng(0)
+states = envs.engine.states
+np.testing.assert_array_equal(states.astype(np.float32), obs)
+ended = 0
+for _ in range(300):
+    actions = rng.integers(3, size=100)
+    batch = envs.step_all(actions)
+    speed = states[:, 1] + (actions - 1) / 2.0 * 0.1
+    place = states[:, 0] + speed * 0.1
+    np.testing.assert_array_equal(batch.terminal_obs, np.stack([place, speed], 1).astype(np.float32))
+    np.testing.assert_array_equal(batch.terminated, abs(place) > 1.0)
+    np.testing.assert_array_equal(batch.rewards, 1.0 - abs(place))
+    ended += int((batch.terminated | batch.truncated).sum())
+    states = envs.engine.states
+assert ended > 100
+for bad in ([0, 1, 3], [0.5] * 100, [3] * 100):
+    try:
+        envs.step_all(bad)
+    except RfxError:
+        np.testing.assert_array_equal(envs.engine.states, states)
+    else:
+        raise AssertionError(bad)
+assert VecEnv(foreign_env.sledges(100), seed=3).reset_all().tobytes() != obs.tobytes()
+assert VecEnv(foreign_env.sledges(100)).reset_all(3).tobytes() == obs.tobytes()
+
+batch = foreign_env.sledges(4, max_episode_steps=2)
+batch.reset()
+out = [np.empty((4, 2), np.float32), np.empty(4), np.empty(4, bool), np.empty(4, bool), np.empty((4, 2), np.float32)]
+batch.step([1] * 4, *out, NEXT_STEP)
+batch.step([1] * 4, *out, NEXT_STEP)
+assert out[3].all()
+batch.step([99] * 4, *out, NEXT_STEP)
+assert not out[3].any() and not out[1].any() and batch.episode_steps.tolist() == [0] * 4
+
+drifting = foreign_env.sledges(5)
+drifting.set_drift({"mass": Drift(kind="linear", size=1.0, low=1.0, high=4.0)})
+envs = VecEnv(drifting)
+assert envs.physics["mass"].tolist() == [2.0] * 5
+states = drifting.states
+envs.step_all([2] * 5)
+np.testing.assert_array_equal(drifting.states[:, 1], states[:, 1] + 1 / 2.0 * 0.1)
+envs.step_all([2] * 5)
+np.testing.assert_array_equal(drifting.states[:, 1], (states[:, 1] + 1 / 2.0 * 0.1) + 1 / 3.0 * 0.1)
+
+for wrong in (None, 3, foreign_env.capsule_of_another_kind(), foreign_env.capsule_without_functions()):
+    try:
+        CustomBatch(2, wrong, observation_space=drifting.observation_space, action_space=drifting.action_space,
+                    max_episode_steps=5)
+    except RfxError:
+        continue
+    raise AssertionError(wrong)
+print("environment works")
+"""
+
 
 @pytest.mark.timeout(280)
 def test_a_foreign_package_compiles_and_runs(tmp_path):
@@ -47,3 +113,14 @@ def test_a_foreign_package_compiles_and_runs(tmp_path):
 
     run("setup.py", "build_ext", "--inplace", "-q")
     assert run("-c", CHECK).strip() == "foreign works"
+    assert run("-c", CHECK_ENVIRONMENT).strip() == "environment works"
+
+
+def test_the_environment_of_the_guide_is_the_one_that_is_built():
+    guide = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+    shown = guide.split("# sledge.pyx\n")[1].split("```")[0]
+    built = (SOURCES / "foreign_env.pyx").read_text()
+    parts = [part for part in shown.split("\n\n") if "cdef " in part]
+    assert len(parts) == 4
+    for part in parts:
+        assert part.strip() in built

@@ -13,6 +13,7 @@ from rfx.errors import RfxError
 COMMANDS = {
     "demo": ("rfx.cli.demo", "a simulated Go2 stands up, takes a push and lies down, over real DDS"),
     "doctor": ("rfx.cli.doctor", "what this machine has, what is missing and how to get it"),
+    "envs": ("rfx.cli.envs", "which environments there are, and a moving picture of one"),
     "robot": ("rfx.cli.robot", "be a simulated Go2 for other programs"),
 }
 INTERRUPTED = 130

@@ -1,137 +1,300 @@
 """Many environments of one kind, stepped together: states side by side, one call without the GIL."""
 
 cimport numpy as cnp
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
-
-import math
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from rfx.kernels.cartpole cimport cartpole_observe, cartpole_step
-from rfx.kernels.chacha cimport ChaCha, chacha_seed, chacha_unit, mix_seed
+from rfx.envs.physics cimport Physics
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
-from rfx.kernels.pendulum cimport pendulum_observe, pendulum_step
 
 from rfx import arrays
-from rfx.envs.spaces import Box, Discrete
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
+from rfx.envs.spaces import Discrete
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 
 cnp.import_array()
 
-cdef object LARGEST_SEED = 2**64 - 1
+cdef int SAME = SAME_STEP, NEXT = NEXT_STEP, NEVER = DISABLED
 
 
-cdef class BatchedEnv:
-    """What all kinds have in common; made by :class:`VecEnv` and the single environments."""
+cdef inline object written(object out, str name, int kind, Py_ssize_t rows, Py_ssize_t columns, object dtype):
+    # An array that a step may write to: (rows,) or, with columns, (rows, columns). The quick look is for what fits.
+    cdef cnp.ndarray a
+    if cnp.PyArray_CheckExact(out):
+        a = out
+        if (cnp.PyArray_TYPE(a) == kind and cnp.PyArray_ISCARRAY(a) and cnp.PyArray_NDIM(a) == (2 if columns else 1)
+                and cnp.PyArray_DIM(a, 0) == rows and (columns == 0 or cnp.PyArray_DIM(a, 1) == columns)):
+            return a
+    if out is None:
+        raise DTypeError(f"expected {name} to be a numpy array, got None")
+    shape = (rows, columns)
+    return arrays.out_array(out, shape if columns else shape[:1], dtype, name=name)
+
+
+cdef inline Py_ssize_t next_of(const unsigned char* a, const unsigned char* b, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
+    # The first index from i on where one of two arrays of flags is set, n if there is none; eight at a time.
+    cdef uint64_t x, y
+    while i < n:
+        if i % 8 == 0 and i + 8 <= n:
+            memcpy(&x, a + i, 8)
+            memcpy(&y, b + i, 8)
+            if not x | y:
+                i += 8
+                continue
+        if a[i] | b[i]:
+            return i
+        i += 1
+    return n
+
+
+cdef class BatchedEnv(Physics):
+    """What all kinds have in common; made by :class:`VecEnv` and the single environments.
+
+    A kind of one's own in Cython defines ``begin``, ``advance``, ``observe`` and, where something follows from a state,
+    ``derive``; its ``__init__`` calls ``describe`` and, for numbers that may drift, ``add_physics``.
+    """
 
     def __cinit__(self, num_envs, *others, **further):
-        self.num_envs = arrays.integer(num_envs, "num_envs", minimum=1, maximum=2**32)
-        self.rngs = <ChaCha*>calloc(self.num_envs, sizeof(ChaCha))
         self.state = <double*>calloc(STATE * self.num_envs, sizeof(double))
         self.steps = <int64_t*>calloc(self.num_envs, sizeof(int64_t))
-        if self.rngs == NULL or self.state == NULL or self.steps == NULL:
+        self.over = <unsigned char*>calloc(self.num_envs, 1)
+        if self.state == NULL or self.steps == NULL or self.over == NULL:
             raise MemoryError(f"{self.num_envs} environments do not fit")
+        self.state_dim = self.obs_dim = self.action_dim = 1
 
     def __dealloc__(self):
-        free(self.rngs)
         free(self.state)
         free(self.steps)
+        free(self.over)
+
+    cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space,
+                      object max_episode_steps) except -1:
+        # What is observed, which actions there are, and how many numbers a state has.
+        self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
+        self.state_dim, self.obs_dim = state_dim, observation_space.shape[0]
+        self.observation_space, self.action_space = observation_space, action_space
+        if isinstance(action_space, Discrete):
+            self.choices, self.action_dim = action_space.n, 1
+        else:
+            self.choices, self.action_dim = 0, action_space.shape[0]
+        return 0
+
+    cdef double* cell(self, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
+        # Where number k of the state of environment i is.
+        return self.state + k * self.num_envs + i
 
     cdef void begin(self, Py_ssize_t i) noexcept nogil:
         # Draw the first state of environment i.
         pass
 
+    cdef void derive(self, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+        # Compute what follows from the states of n environments.
+        pass
+
     cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
+        # One step of all; actions are those that `taken` let pass.
         pass
 
     cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
+        # What is seen of n environments, (n, obs_dim).
         pass
 
-    cdef object checked(self, object actions):
-        # Actions as an array that `advance` takes; an error names the first that is not in the space.
-        pass
+    cdef object taken(self, object actions):
+        # Actions as an array that `advance` takes, of the right dtype and shape.
+        cdef int kind = cnp.NPY_INT64 if self.choices else cnp.NPY_FLOAT32
+        cdef Py_ssize_t n = self.num_envs, k = self.action_dim
+        cdef cnp.ndarray a
+        if cnp.PyArray_CheckExact(actions):
+            a = actions
+            if (cnp.PyArray_TYPE(a) == kind and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_SIZE(a) == n * k
+                    and cnp.PyArray_NDIM(a) == (1 if self.choices else 2) and cnp.PyArray_DIM(a, 0) == n):
+                return a
+        array = np.asarray(actions)
+        if array.dtype.kind not in ("iu" if self.choices else "fiu"):
+            raise DTypeError(f"expected actions to be {'integers' if self.choices else 'numbers'}, got {array.dtype}")
+        if array.shape != (n,) and (self.choices or array.shape != (n, k)) or (array.shape == (n,) and k != 1):
+            raise ShapeError(f"expected actions of shape ({n}{',' if self.choices else f', {k}'}), got {array.shape}")
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8 and self.choices:
+            array = np.minimum(array, np.uint64(2**63 - 1))
+        return np.require(array, np.int64 if self.choices else np.float32, ["C", "A"])
 
-    def seed(self, seeds):
-        """Give each environment a stream of random numbers from its seed, (num_envs,) of uint64."""
-        cdef const uint64_t[::1] given = np.ascontiguousarray(seeds, np.uint64)
-        cdef Py_ssize_t i
-        if given.shape[0] != self.num_envs:
-            raise ShapeError(f"expected {self.num_envs} seeds, got {given.shape[0]}")
-        with nogil:
-            lock_take(&self.lock)
-            for i in range(self.num_envs):
-                chacha_seed(self.rngs + i, given[i])
-            lock_leave(&self.lock)
+    cdef Py_ssize_t unfit(self, const void* actions, const unsigned char* skip) noexcept nogil:
+        # The first action that is not in the space, -1 if there is none; those of `skip` (or NULL) are not looked at.
+        cdef Py_ssize_t i, n = self.num_envs, k = self.action_dim
+        cdef const uint64_t* chosen = <const uint64_t*>actions
+        cdef const float* pushed = <const float*>actions
+        cdef uint64_t choices = self.choices
+        cdef int bad = 0
+        if choices:
+            for i in range(n):
+                bad |= chosen[i] >= choices
+        else:
+            for i in range(n * k):
+                bad |= not -INFINITY < pushed[i] < INFINITY
+        if bad:
+            for i in range(n * k):
+                if (chosen[i] >= choices if choices else not -INFINITY < pushed[i] < INFINITY):
+                    if skip == NULL or not skip[i // k]:
+                        return i
+        return -1
 
-    def seed_from(self, master):
-        """Give environment i the stream of ``derive_seed(master, i)``."""
-        cdef uint64_t word = arrays.integer(master, "seed", minimum=0, maximum=LARGEST_SEED)
-        cdef Py_ssize_t i
-        with nogil:
-            lock_take(&self.lock)
-            for i in range(self.num_envs):
-                chacha_seed(self.rngs + i, mix_seed(word, i))
-            lock_leave(&self.lock)
+    cdef void renew(self, Py_ssize_t i) noexcept nogil:
+        # Begin an episode of environment i.
+        self.drift(i, True)
+        self.begin(i)
+        self.derive(i, 1)
+        self.steps[i] = 0
 
-    def reset(self, out=None):
-        """Begin all episodes anew; returns the observations, (num_envs, obs_dim) float32."""
+    def reset(self, out=None, mask=None):
+        """Begin episodes anew, all or where ``mask`` is true; returns the observations of all, (num_envs, obs_dim) float32.
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            ``mask`` is not (num_envs,) of bool, or ``out`` does not fit.
+        """
         obs = arrays.out_array(out, (self.num_envs, self.obs_dim), np.float32)
+        cdef const unsigned char* chosen = NULL
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
-        cdef Py_ssize_t i
+        if mask is not None:
+            mask = np.ascontiguousarray(mask)
+            if mask.dtype != np.bool_:
+                raise DTypeError(f"expected mask to hold bools, got {mask.dtype}")
+            if mask.shape != (self.num_envs,):
+                raise ShapeError(f"expected mask of shape ({self.num_envs},), got {mask.shape}")
+            chosen = <const unsigned char*>cnp.PyArray_DATA(mask)
         with nogil:
             lock_take(&self.lock)
-            for i in range(self.num_envs):
-                self.begin(i)
-                self.steps[i] = 0
+            self.restart(chosen)
             self.observe(0, self.num_envs, to)
             lock_leave(&self.lock)
         return obs
 
-    def step(self, actions, obs, rewards, terminated, truncated, terminal_obs, bint restart):
-        """Take one step of all, into the arrays given; with ``restart``, episodes that end begin anew at once.
+    cdef void restart(self, const unsigned char* chosen) noexcept nogil:
+        # Begin the chosen episodes anew, or all with NULL; the lock is the caller's.
+        cdef Py_ssize_t i
+        for i in range(self.num_envs):
+            if chosen == NULL or chosen[i]:
+                self.renew(i)
+                self.ended -= self.over[i]
+                self.over[i] = 0
 
-        ``terminal_obs`` gets what the step led to, ``obs`` the same or the first observation of the next episode.
+    def step(self, actions, obs, rewards, terminated, truncated, terminal_obs, int autoreset):
+        """Take one step of all into the arrays given; an action that is not in the space is an error and moves nothing.
+
+        ``terminal_obs`` gets what the step led to. ``obs`` is what to act on next, by ``autoreset``, as
+        ``rfx.envs.engine.Engine`` says. Environments that ended in a step with NEXT_STEP or DISABLED may go on by a step with
+        NEXT_STEP or by ``reset`` only.
+
+        Raises
+        ------
+        InvalidStateError
+            An environment has ended, and ``autoreset`` is not NEXT_STEP.
+        InvalidValueError, DTypeError, ShapeError
+            An action is not in the space, or an array does not fit.
         """
-        cdef Py_ssize_t i, d = self.obs_dim
-        given = self.checked(actions)
+        self.take(actions, obs, rewards, terminated, truncated, terminal_obs, autoreset)
+
+    cdef int take(self, object actions, object obs, object rewards, object terminated, object truncated, object terminal_obs,
+                  int autoreset) except -1:
+        cdef Py_ssize_t n = self.num_envs, d = self.obs_dim, bad
+        if autoreset != SAME and autoreset != NEXT and autoreset != NEVER:
+            raise ConfigError(f"expected autoreset to be SAME_STEP, NEXT_STEP or DISABLED, got {autoreset}")
+        given = self.taken(actions)
         cdef const void* action = cnp.PyArray_DATA(given)
+        obs = written(obs, "obs", cnp.NPY_FLOAT32, n, d, np.float32)
+        terminal_obs = written(terminal_obs, "terminal_obs", cnp.NPY_FLOAT32, n, d, np.float32)
+        rewards = written(rewards, "rewards", cnp.NPY_FLOAT64, n, 0, np.float64)
+        terminated = written(terminated, "terminated", cnp.NPY_BOOL, n, 0, np.bool_)
+        truncated = written(truncated, "truncated", cnp.NPY_BOOL, n, 0, np.bool_)
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
         cdef float* led_to = <float*>cnp.PyArray_DATA(terminal_obs)
         cdef double* reward = <double*>cnp.PyArray_DATA(rewards)
-        cdef unsigned char* ended = <unsigned char*>cnp.PyArray_DATA(terminated)
+        cdef unsigned char* end = <unsigned char*>cnp.PyArray_DATA(terminated)
         cdef unsigned char* cut = <unsigned char*>cnp.PyArray_DATA(truncated)
         with nogil:
             lock_take(&self.lock)
-            self.advance(action, reward, ended)
-            self.observe(0, self.num_envs, led_to)
-            for i in range(self.num_envs * d):
-                to[i] = led_to[i]
-            for i in range(self.num_envs):
-                self.steps[i] += 1
-                cut[i] = self.steps[i] >= self.max_episode_steps
-                if restart and (ended[i] or cut[i]):
-                    self.begin(i)
-                    self.steps[i] = 0
-                    self.observe(i, 1, to + i * d)
+            bad = -2 if self.ended and autoreset != NEXT else self.unfit(action, self.over if self.ended else NULL)
+            if bad == -1:
+                self.move(action, to, led_to, reward, end, cut, autoreset)
             lock_leave(&self.lock)
+        if bad == -2:
+            raise InvalidStateError("expected reset() first, an episode has ended")
+        if bad >= 0:
+            wanted = f"from 0 to {self.choices - 1}" if self.choices else "finite"
+            raise InvalidValueError(f"expected actions {wanted}, got {given.reshape(-1)[bad]} "
+                                    f"at actions[{bad // self.action_dim}]")
+        return 0
+
+    cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
+                   unsigned char* truncated, int autoreset) noexcept nogil:
+        # One step of all. Those that had ended are moved as well, from where they were, and then begin anew.
+        cdef Py_ssize_t i, n = self.num_envs, d = self.obs_dim
+        cdef int64_t last = self.max_episode_steps - 1, left = 0
+        cdef int64_t* steps = self.steps
+        self.advance(actions, rewards, terminated)
+        for i in range(n):
+            left |= last - 1 - steps[i]
+            steps[i] += 1
+        if self.drifting:
+            for i in range(n):
+                if not self.over[i]:
+                    self.drift(i, False)
+        memset(truncated, 0, n)
+        if left < 0:
+            for i in range(n):
+                truncated[i] = steps[i] > last
+        if self.ended:
+            for i in range(n):
+                if self.over[i]:
+                    rewards[i], terminated[i], truncated[i] = 0.0, 0, 0
+            self.restart(self.over)
+        self.observe(0, n, led_to)
+        if obs != led_to:
+            memcpy(obs, led_to, n * d * sizeof(float))
+        i = next_of(terminated, truncated, n, 0)
+        while i < n:
+            self.finish(i, obs + i * d, autoreset)
+            i = next_of(terminated, truncated, n, i + 1)
+
+    cdef void finish(self, Py_ssize_t i, float* obs, int autoreset) noexcept nogil:
+        # The episode of environment i has ended.
+        if autoreset == SAME:
+            self.renew(i)
+            self.observe(i, 1, obs)
+        else:
+            self.over[i] = 1
+            self.ended += 1
 
     @property
     def states(self):
-        """The states, (num_envs, STATE) float64, a copy; what a kind does not use is 0."""
+        """The states, (num_envs, state_dim) float64, a copy."""
         cdef Py_ssize_t i, k
-        out = np.empty((self.num_envs, STATE))
+        out = np.empty((self.num_envs, self.state_dim))
         cdef double[:, ::1] to = out
         lock_take_gil(&self.lock)
         for i in range(self.num_envs):
-            for k in range(STATE):
-                to[i, k] = self.state[k * self.num_envs + i]
+            for k in range(self.state_dim):
+                to[i, k] = self.cell(i, k)[0]
+        lock_leave(&self.lock)
+        return out
+
+    @property
+    def episode_steps(self):
+        """How many steps the episodes have, (num_envs,) int64, a copy."""
+        out = np.empty(self.num_envs, np.int64)
+        lock_take_gil(&self.lock)
+        memcpy(cnp.PyArray_DATA(out), self.steps, self.num_envs * sizeof(int64_t))
         lock_leave(&self.lock)
         return out
 
     def set_states(self, states, steps=None):
-        """Put environments into states, (num_envs, STATE) float64, and say how many steps their episodes have."""
-        checked = arrays.finite(arrays.floats(states, "states", (self.num_envs, STATE), np.float64), "states")
+        """Put environments into states, (num_envs, state_dim) float64, and say how many steps their episodes have."""
+        checked = arrays.finite(arrays.floats(states, "states", (self.num_envs, self.state_dim), np.float64), "states")
         cdef const double[:, ::1] given = checked
         counts = np.zeros(self.num_envs, np.int64) if steps is None else np.ascontiguousarray(steps, np.int64)
         if counts.shape != (self.num_envs,) or (counts < 0).any():
@@ -139,109 +302,28 @@ cdef class BatchedEnv:
         cdef const int64_t[::1] count = counts
         cdef Py_ssize_t i, k
         lock_take_gil(&self.lock)
+        memset(self.over, 0, self.num_envs)
+        self.ended = 0
         for i in range(self.num_envs):
             self.steps[i] = count[i]
-            for k in range(STATE):
-                self.state[k * self.num_envs + i] = given[i, k]
+            for k in range(self.state_dim):
+                self.cell(i, k)[0] = given[i, k]
+        self.derive(0, self.num_envs)
         lock_leave(&self.lock)
 
-
-cdef class CartPoleBatch(BatchedEnv):
-    """Poles on carts, with the dynamics of Gymnasium's CartPole-v1."""
-
-    def __init__(self, num_envs, *, gravity=9.8, masscart=1.0, masspole=0.1, length=0.5, force_mag=10.0, tau=0.02,
-                 max_episode_steps=500):
-        cdef double cart = arrays.number(masscart, "masscart", above=0.0)
-        self.model.gravity = arrays.number(gravity, "gravity")
-        self.model.masspole = arrays.number(masspole, "masspole", above=0.0)
-        self.model.length = arrays.number(length, "length", above=0.0)
-        self.model.force_mag = arrays.number(force_mag, "force_mag", minimum=0.0)
-        self.model.tau = arrays.number(tau, "tau", above=0.0)
-        self.model.total_mass = self.model.masspole + cart
-        self.model.polemass_length = self.model.masspole * self.model.length
-        self.model.x_threshold, self.model.theta_threshold = 2.4, 12 * 2 * math.pi / 360
-        self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
-        self.obs_dim = 4
-        most = np.array([2 * 2.4, np.inf, 2 * self.model.theta_threshold, np.inf], np.float32)
-        self.observation_space, self.action_space = Box(-most, most), Discrete(2)
-
-    cdef void begin(self, Py_ssize_t i) noexcept nogil:
-        cdef Py_ssize_t k
-        for k in range(4):
-            self.state[k * self.num_envs + i] = chacha_unit(self.rngs + i) * (0.05 - -0.05) + -0.05
-
-    cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
-        cdef Py_ssize_t i, n = self.num_envs
-        cdef double* s = self.state
-        cartpole_step(&self.model, s, s + n, s + 2 * n, s + 3 * n, <const int64_t*>actions, n, terminated)
-        for i in range(n):
-            rewards[i] = 1.0
-
-    cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
-        cdef double* s = self.state + first
-        cdef Py_ssize_t m = self.num_envs
-        cartpole_observe(s, s + m, s + 2 * m, s + 3 * m, n, obs)
-
-    cdef object checked(self, object actions):
-        cdef Py_ssize_t i
-        array = actions if cnp.PyArray_CheckExact(actions) else np.asarray(actions)
-        if array.dtype.kind not in "iu":
-            raise DTypeError(f"expected actions to be integers, got {array.dtype}")
-        if array.shape != (self.num_envs,):
-            raise ShapeError(f"expected actions of shape ({self.num_envs},), got {array.shape}")
-        array = np.ascontiguousarray(array, np.int64)
-        cdef const int64_t* given = <const int64_t*>cnp.PyArray_DATA(array)
-        for i in range(self.num_envs):
-            if given[i] != 0 and given[i] != 1:
-                raise InvalidValueError(f"expected actions 0 or 1, got {given[i]} at actions[{i}]")
-        return array
-
-
-cdef class PendulumBatch(BatchedEnv):
-    """Pendulums to be swung up, with the dynamics of Gymnasium's Pendulum-v1."""
-
-    def __init__(self, num_envs, *, g=10.0, mass=1.0, length=1.0, max_episode_steps=200):
-        self.model.gravity = arrays.number(g, "g")
-        self.model.mass = arrays.number(mass, "mass", above=0.0)
-        self.model.length = arrays.number(length, "length", above=0.0)
-        self.model.max_speed, self.model.max_torque, self.model.dt = 8.0, 2.0, 0.05
-        self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
-        self.obs_dim = 3
-        most = np.array([1.0, 1.0, 8.0], np.float32)
-        self.observation_space, self.action_space = Box(-most, most), Box(-2.0, 2.0, (1,))
-
-    cdef void begin(self, Py_ssize_t i) noexcept nogil:
-        self.state[i] = chacha_unit(self.rngs + i) * (2.0 * 3.141592653589793) + -3.141592653589793
-        self.state[self.num_envs + i] = chacha_unit(self.rngs + i) * 2.0 + -1.0
-
-    cdef void advance(self, const void* actions, double* rewards, unsigned char* terminated) noexcept nogil:
-        cdef Py_ssize_t i, n = self.num_envs
-        pendulum_step(&self.model, self.state, self.state + n, <const float*>actions, n, rewards)
-        for i in range(n):
-            terminated[i] = 0
-
-    cdef void observe(self, Py_ssize_t first, Py_ssize_t n, float* obs) noexcept nogil:
-        pendulum_observe(self.state + first, self.state + self.num_envs + first, n, obs)
-
-    cdef object checked(self, object actions):
-        cdef Py_ssize_t i
-        array = np.asarray(actions)
-        if array.dtype.kind not in "fiu":
-            raise DTypeError(f"expected actions to be numbers, got {array.dtype}")
-        if array.shape not in ((self.num_envs, 1), (self.num_envs,)):
-            raise ShapeError(f"expected actions of shape ({self.num_envs}, 1), got {array.shape}")
-        array = np.ascontiguousarray(array, np.float32).reshape(-1)
-        cdef const float* given = <const float*>cnp.PyArray_DATA(array)
-        for i in range(self.num_envs):
-            if not -3e38 < given[i] < 3e38:
-                raise InvalidValueError(f"expected actions to be finite, got {given[i]} at actions[{i}]")
-        return array
+    def __repr__(self):
+        return f"{type(self).__name__}(num_envs={self.num_envs})"
 
 
 def batch_of(env_id, num_envs, **options):
     """Return environments of this kind; ConfigError for one that is not known."""
-    kinds = {"CartPole-v1": CartPoleBatch, "Pendulum-v1": PendulumBatch}
+    from rfx.envs.classic import KINDS
+
     name = env_id.removeprefix("rfx/") if isinstance(env_id, str) else env_id
-    if name not in kinds:
-        raise ConfigError(f"expected one of {', '.join(kinds)}, got {env_id!r}")
-    return kinds[name](num_envs, **options)
+    if not isinstance(name, str) or name not in KINDS:
+        raise ConfigError(f"expected one of {', '.join(KINDS)}, got {env_id!r}")
+    drift = options.pop("drift", None)
+    made = KINDS[name](num_envs, **options)
+    if drift is not None:
+        made.set_drift(drift)
+    return made

@@ -24,8 +24,8 @@ class Engine(Protocol):
     observation_space: Any
     action_space: Any
 
-    def seed(self, seeds: ArrayLike) -> None:
-        """Give each environment a stream of random numbers from its seed, (num_envs,) of uint64."""
+    def seed(self, seeds: ArrayLike, mask: NDArray[np.bool_] | None = None) -> None:
+        """Give each environment, or those of ``mask``, a stream of random numbers from its seed, (num_envs,) of uint64."""
         ...
 
     def seed_from(self, master: int) -> None:

@@ -1,14 +1,16 @@
-"""Environments for use: one, or many at once."""
+"""One environment at a time."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rfx import arrays
 from rfx.envs.batched import batch_of
-from rfx.errors import InvalidStateError, ShapeError
+from rfx.envs.engine import DISABLED
+from rfx.envs.scenes import SCENES
+from rfx.errors import ConfigError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class RLEnv(Protocol):
         """Take one step; InvalidStateError after the end of an episode."""
         ...
 
-    def render(self) -> str | None:
-        """Return a line that says what is to be seen."""
+    def render(self, mode: str = "text") -> str | NDArray[np.uint8] | None:
+        """Return a line that says what is to be seen, or with "rgb_array" a picture."""
         ...
 
 
@@ -49,15 +51,19 @@ class _Single:
     def __init__(self, seed: int | None = None, **options: Any) -> None:
         self._batch = batch_of(self.env_id, 1, **options)
         self.observation_space, self.action_space = self._batch.observation_space, self._batch.action_space
-        self._arrays = _outputs(1, self._batch.obs_dim)
-        self._steps, self._done = 0, False
+        self._arrays = (
+            np.empty((1, self._batch.obs_dim), np.float32),
+            np.empty(1),
+            np.empty(1, np.bool_),
+            np.empty(1, np.bool_),
+            np.empty((1, self._batch.obs_dim), np.float32),
+        )
         self.reset(0 if seed is None else seed)
 
     def reset(self, seed: int | None = None) -> NDArray[np.float32]:
         """Begin an episode; with a seed the stream of random numbers begins anew, without it goes on."""
         if seed is not None:
             self._batch.seed([arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)])
-        self._steps, self._done = 0, False
         return self._batch.reset()[0]
 
     def step(self, action: Any) -> Transition:
@@ -70,24 +76,40 @@ class _Single:
         InvalidValueError, DTypeError, ShapeError
             The action is not in the space; nothing has changed then.
         """
-        if self._done:
-            raise InvalidStateError("expected reset() first, the episode has ended")
         given = np.asarray(action)
         if given.size != 1:
             raise ShapeError(f"expected one number as the action, got shape {given.shape}")
         obs, rewards, terminated, truncated, led_to = self._arrays
-        self._batch.step(given.reshape(1), obs, rewards, terminated, truncated, led_to, False)
-        self._steps += 1
-        self._done = bool(terminated[0] or truncated[0])
+        self._batch.step(given.reshape(1), obs, rewards, terminated, truncated, led_to, DISABLED)
         return Transition(led_to[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]))
 
-    def render(self) -> str:
-        """Return the step and the state in one line."""
-        numbers = " ".join(f"{x:.4f}" for x in self._batch.states[0])
-        return f"{self.env_id} | step={self._steps} state={numbers}"
+    @property
+    def physics(self) -> dict[str, NDArray[np.float64]]:
+        """The numbers of the physics as they are now, by name, (1,) float64 each."""
+        return self._batch.physics
+
+    def render(self, mode: str = "text") -> str | NDArray[np.uint8]:
+        """Return what is to be seen: step and state in one line, or an RGB picture.
+
+        Parameters
+        ----------
+        mode : str
+            "text", or "rgb_array" for (height, width, 3) of uint8.
+
+        Raises
+        ------
+        ConfigError
+            Another mode.
+        """
+        state = self._batch.states[0]
+        if mode == "text":
+            return f"{self.env_id} | step={self._batch.episode_steps[0]} state={' '.join(f'{x:.4f}' for x in state)}"
+        if mode != "rgb_array":
+            raise ConfigError(f"expected mode to be 'text' or 'rgb_array', got {mode!r}")
+        return SCENES[self.env_id](state, {name: float(value[0]) for name, value in self.physics.items()})
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(steps={self._steps})"
+        return f"{type(self).__name__}(steps={self._batch.episode_steps[0]})"
 
 
 class CartPole(_Single):
@@ -118,94 +140,43 @@ class Pendulum(_Single):
     env_id = "Pendulum-v1"
 
 
-@dataclass(frozen=True)
-class StepBatch:
-    """What one step of n environments gave.
-
-    Attributes
-    ----------
-    obs : ndarray of float32, (n, obs_dim)
-        To act on next: where an episode ended, the first of the next one.
-    rewards : ndarray of float64, (n,)
-    terminated, truncated : ndarray of bool, (n,)
-    terminal_obs : ndarray of float32, (n, obs_dim)
-        What the step led to, before any reset: ``next_obs`` for a replay buffer, the true final one where an episode ended.
-    """
-
-    obs: NDArray[np.float32]
-    rewards: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    terminal_obs: NDArray[np.float32]
-
-
-class VecEnv:
-    """Many environments of one kind, stepped in one call without the GIL; an episode that ends begins anew at once.
+class MountainCar(_Single):
+    """A car too weak for the hill: the dynamics of Gymnasium's MountainCar-v0, to the last bit.
 
     Parameters
     ----------
-    env_id : str
-        "CartPole-v1" or "Pendulum-v1".
-    num_envs : int
-        At least 1.
-    seed : int
-        Environment i draws from ``derive_seed(seed, i)``.
-    options
-        Those of the environment.
+    seed : int, optional
+        0 if not given.
+    force, gravity, goal_velocity, max_episode_steps : float, int
+        In place of 0.001, 0.0025, 0 and 200.
     """
 
-    def __init__(self, env_id: str, num_envs: int, seed: int = 0, **options: Any) -> None:
-        self._batch = batch_of(env_id, num_envs, **options)
-        self.env_id, self.num_envs = env_id, self._batch.num_envs
-        self.observation_space, self.action_space = self._batch.observation_space, self._batch.action_space
-        self.reset_all(seed)
-
-    def reset_all(self, seed: int | None = None) -> NDArray[np.float32]:
-        """Begin all episodes anew; with a seed the streams begin anew as well. Returns (n, obs_dim), a new array."""
-        if seed is not None:
-            self._batch.seed_from(seed)
-        return self._batch.reset()
-
-    def step_all(self, actions: ArrayLike, out: StepBatch | None = None) -> StepBatch:
-        """Take one step of each environment.
-
-        Parameters
-        ----------
-        actions : array_like
-            (n,) integers, or (n, k) numbers, float32 or what becomes it.
-        out : StepBatch, optional
-            Of an earlier step: its arrays are written over.
-
-        Returns
-        -------
-        StepBatch
-
-        Raises
-        ------
-        InvalidValueError, DTypeError, ShapeError
-            An action is not in the space; no environment has taken a step then.
-        """
-        n, d = self.num_envs, self._batch.obs_dim
-        if out is None:
-            made = _outputs(n, d)
-        else:
-            shapes = ((n, d), (n,), (n,), (n,), (n, d))
-            dtypes = (np.float32, np.float64, np.bool_, np.bool_, np.float32)
-            given = (out.obs, out.rewards, out.terminated, out.truncated, out.terminal_obs)
-            made = tuple(arrays.out_array(a, s, t) for a, s, t in zip(given, shapes, dtypes, strict=True))
-        obs, rewards, terminated, truncated, led_to = made
-        self._batch.step(actions, obs, rewards, terminated, truncated, led_to, True)
-        return out if out is not None else StepBatch(obs, rewards, terminated, truncated, led_to)
-
-    def __repr__(self) -> str:
-        return f"VecEnv({self.env_id!r}, num_envs={self.num_envs})"
+    env_id = "MountainCar-v0"
 
 
-def _outputs(n: int, d: int) -> tuple[NDArray[Any], ...]:
-    return (
-        np.empty((n, d), np.float32),
-        np.empty(n),
-        np.empty(n, np.bool_),
-        np.empty(n, np.bool_),
-        np.empty((n, d), np.float32),
-    )
+class MountainCarContinuous(_Single):
+    """A car too weak for the hill, pushed by any force within [-1, 1]: Gymnasium's MountainCarContinuous-v0, to the last bit.
+
+    Parameters
+    ----------
+    seed : int, optional
+        0 if not given.
+    power, gravity, goal_velocity, max_episode_steps : float, int
+        In place of 0.0015, 0.0025, 0 and 999.
+    """
+
+    env_id = "MountainCarContinuous-v0"
+
+
+class Acrobot(_Single):
+    """Two links to be swung up by the joint between them: the dynamics of Gymnasium's Acrobot-v1, to the last bit.
+
+    Parameters
+    ----------
+    seed : int, optional
+        0 if not given.
+    link_mass_1, link_mass_2, link_length_1, link_com_pos_1, link_com_pos_2, link_moi, dt, max_episode_steps : float, int
+        In place of 1 kg, 1 kg, 1 m, 0.5 m, 0.5 m, 1 kg m^2, 0.2 s and 500.
+    """
+
+    env_id = "Acrobot-v1"

@@ -12,7 +12,7 @@ setup(
     name="foreign",
     packages=[],
     ext_modules=cythonize(
-        [Extension("foreign", ["foreign.pyx"], include_dirs=[numpy.get_include()])],
+        [Extension(name, [f"{name}.pyx"], include_dirs=[numpy.get_include()]) for name in ("foreign", "foreign_env")],
         language_level=3,
         include_path=[str(Path(rfx.__file__).parent.parent)],
     ),

@@ -1,0 +1,1 @@
+"""The dynamics of two links that are to be swung up; for use from Cython, see acrobot.pxd."""

@@ -1,0 +1,1 @@
+"""How numbers of the physics change with time; for use from Cython, see drift.pxd."""

@@ -34,7 +34,7 @@ class SlowGo2:
         import mujoco
 
         self.mujoco, self.task = mujoco, envs.task
-        self.model, self.data = envs.physics(index)
+        self.model, self.data = envs.mujoco(index)
         self.layout = envs.task.policy
         self.action, self.action_before = np.zeros(12), np.zeros(12)
         self.dq_before = np.zeros(12)

@@ -24,7 +24,7 @@ QUIET = Start(yaw=0.0, joints=0.0, velocity=0.0)
 
 
 def heights(envs):
-    return np.array([envs.batch.physics(i)[1].qpos[2] for i in range(envs.num_envs)])
+    return np.array([envs.batch.mujoco(i)[1].qpos[2] for i in range(envs.num_envs)])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -50,8 +50,8 @@ def test_what_is_drawn_is_within_its_range_and_in_the_model():
         assert (bodies[name] >= low).all()
         assert (bodies[name] <= high).all()
         assert len(np.unique(bodies[name])) > 3
-    model, _ = envs.physics(5)
-    plain, _ = Go2Batch(1).physics(0)
+    model, _ = envs.mujoco(5)
+    plain, _ = Go2Batch(1).mujoco(0)
     for leg in ("FR", "FL", "RR", "RL"):
         assert model.geom(f"{leg}_foot").friction[0] == bodies["friction"][5]
     assert model.body("trunk").mass[0] - plain.body("trunk").mass[0] == pytest.approx(bodies["mass"][5])
@@ -79,7 +79,7 @@ def test_a_range_that_is_a_point_leaves_the_other_draws_as_they_were():
 @pytest.mark.parametrize("seconds", [0.0, 0.005, 0.015, 0.02, 0.03, 0.04])
 def test_an_action_takes_effect_after_its_latency(seconds):
     envs = Go2VecEnv(2, seed=0, start=QUIET, randomisation=Randomisation(latency=(seconds, seconds)))
-    model, data = envs.batch.physics(1)
+    model, data = envs.batch.mujoco(1)
     targets = [GO2.reorder(LAYOUTS["legged_gym"].action.default_pose, LAYOUTS["legged_gym"].action.joint_names)] * 3
     rng, late = np.random.default_rng(1), round(seconds / 0.005)
     for _ in range(6):
@@ -89,7 +89,7 @@ def test_an_action_takes_effect_after_its_latency(seconds):
         for s in range(4):
             data.ctrl[:] = targets[(4 * len(targets) - 4 + s - late) // 4]
             mujoco.mj_step(model, data)
-    assert np.array_equal(envs.batch.physics(1)[1].qpos, data.qpos)
+    assert np.array_equal(envs.batch.mujoco(1)[1].qpos, data.qpos)
 
 
 def test_noise_is_on_what_it_is_asked_for_and_as_wide():
@@ -136,7 +136,7 @@ def test_a_heading_is_turned_to():
         envs.step_all(np.zeros((16, 12)))
     robots = envs.batch.state_dict()["robots"]
     for i in range(16):
-        w, x, y, z = envs.batch.physics(i)[1].qpos[3:7]
+        w, x, y, z = envs.batch.mujoco(i)[1].qpos[3:7]
         yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
         error = (robots["heading"][i] - yaw + np.pi) % (2 * np.pi) - np.pi
         assert envs.batch.commands[i, 2] == pytest.approx(np.clip(0.5 * error, -1, 1))
@@ -165,7 +165,7 @@ def test_tiles_meet_at_height_zero_and_grow_harder(kind):
 
 def test_the_ground_is_where_the_physics_has_it():
     envs = Go2Batch(1, terrain=SMALL)
-    model, data = envs.physics(0)
+    model, data = envs.mujoco(0)
     rng = np.random.default_rng(0)
     along, across = SMALL.size
     hit = np.zeros(1, np.int32)
@@ -184,7 +184,7 @@ def test_robots_begin_on_the_ground_and_stand_there(terrain):
     for _ in range(75):
         assert not envs.step_all(np.zeros((6, 12))).terminated.any()
     for i in range(6):
-        _, data = envs.batch.physics(i)
+        _, data = envs.batch.mujoco(i)
         over = data.qpos[2] - envs.batch.ground_height(*data.qpos[:2])
         assert 0.2 < over < 0.32
         feet = np.array([data.geom(f"{leg}_foot").xpos for leg in ("FR", "FL", "RR", "RL")])

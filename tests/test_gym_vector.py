@@ -97,7 +97,7 @@ def sync_over(make, n, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("env_id", list(IDS))
+@pytest.mark.parametrize("env_id", [name for name, (_, steps, _) in IDS.items() if steps])
 def test_each_mode_is_that_of_sync_vector_env(env_id, mode):
     n, limit = 6, 40
     ours = RfxVectorEnv(env_id, n, autoreset_mode=mode, max_episode_steps=limit)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rfx import arrays
-from rfx.errors import ConfigError, RfxError
+from rfx.errors import ConfigError, MissingDependencyError, RfxError
 
 FORMATS = (".gif", ".png")
 
@@ -42,7 +42,11 @@ def _list() -> int:
     from rfx.envs.registration import IDS
 
     for name in IDS:
-        batch = batch_of(name, 1)
+        try:
+            batch = batch_of(name, 1)
+        except MissingDependencyError as error:
+            print(f"rfx/{name:26} {error}")
+            continue
         width = _count(batch.obs_dim)
         print(f"rfx/{name:26} {width:10}  {_words(batch.action_space):22} {batch.max_episode_steps} steps")
     return 0
@@ -83,11 +87,10 @@ def _view(args: argparse.Namespace) -> int:
 def make(name: str) -> Any:
     """Return the environment of an id, or of ``module:Class``; ConfigError if there is none."""
     from rfx.envs.frames import takes_mode
-    from rfx.envs.registration import IDS, full_id
+    from rfx.envs.registration import single
 
     if ":" not in name:
-        kind = IDS[full_id(name).removeprefix("rfx/")][0]
-        return getattr(importlib.import_module("rfx.envs"), kind)()
+        return single(name)()
     module, _, kind = name.partition(":")
     sys.path.insert(0, "")  # as `python -m` has it: a module of the present folder is found
     try:

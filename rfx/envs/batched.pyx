@@ -6,6 +6,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+import importlib
+
 import numpy as np
 
 from rfx.envs.physics cimport Physics
@@ -323,7 +325,13 @@ def batch_of(env_id, num_envs, **options):
     if not isinstance(name, str) or name not in KINDS:
         raise ConfigError(f"expected one of {', '.join(KINDS)}, got {env_id!r}")
     drift = options.pop("drift", None)
-    made = KINDS[name](num_envs, **options)
+    kind = KINDS[name]
+    if isinstance(kind, str):
+        module, _, of = kind.partition(":")
+        kind = getattr(importlib.import_module(module), of)
+    if drift is not None and not hasattr(kind, "set_drift"):
+        raise ConfigError(f"expected no drift for {env_id}, whose physics is not a handful of numbers")
+    made = kind(num_envs, **options)
     if drift is not None:
         made.set_drift(drift)
     return made

@@ -174,4 +174,5 @@ KINDS = {
     "MountainCar-v0": MountainCarBatch,
     "MountainCarContinuous-v0": MountainCarContinuousBatch,
     "Acrobot-v1": AcrobotBatch,
+    "Go2-v0": "rfx.sim.go2_env:Go2Batch",  # of a room above: found by its name, like a plug-in, when it is asked for
 }

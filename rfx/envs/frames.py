@@ -28,6 +28,8 @@ def rendered(engine: Any, env_id: str | None, mode: str, made_with_mode: bool) -
 
     ConfigError for compiled environments of a kind that has no picture.
     """
+    if hasattr(engine, "render") and mode == "rgb_array":
+        return [engine.render(i) for i in range(engine.num_envs)]
     if hasattr(engine, "call"):
         if made_with_mode:
             return engine.call("render")

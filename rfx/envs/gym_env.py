@@ -1,10 +1,9 @@
 """One of our environments as ``gymnasium.Env``."""
 
-import importlib
 from typing import Any
 
 from rfx.envs.frames import checked_mode
-from rfx.envs.registration import IDS, full_id, gymnasium_installed, register
+from rfx.envs.registration import IDS, gymnasium_installed, register, single
 from rfx.envs.spaces import to_gymnasium
 from rfx.errors import ConfigError
 
@@ -32,8 +31,7 @@ class RfxEnv(gymnasium.Env):
 
     def __init__(self, env_or_id: Any, render_mode: str | None = None, **options: Any) -> None:
         if isinstance(env_or_id, str):
-            name, _, _ = IDS[full_id(env_or_id).removeprefix("rfx/")]
-            env_or_id = getattr(importlib.import_module("rfx.envs"), name)
+            env_or_id = single(env_or_id)
         if isinstance(env_or_id, type) or not hasattr(env_or_id, "step"):
             self.env = env_or_id(**options)
         elif options:
@@ -73,7 +71,8 @@ class RfxEnv(gymnasium.Env):
 
 def make_registered(env_id: str, render_mode: str | None = None, **options: Any) -> RfxEnv:
     """What ``gymnasium.make`` calls for our ids: its TimeLimit ends episodes, so the environment has no limit of its own."""
-    return RfxEnv(env_id, render_mode, **{"max_episode_steps": NO_LIMIT, **options})
+    limit = {"max_episode_steps": NO_LIMIT} if IDS[env_id][1] else {}
+    return RfxEnv(env_id, render_mode, **{**limit, **options})
 
 
 register()

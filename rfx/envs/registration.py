@@ -1,16 +1,18 @@
 """Our ids in Gymnasium's registry; it needs Gymnasium only once it is asked."""
 
+import importlib
 from typing import Any
 
 from rfx.errors import ConfigError, MissingDependencyError
 
-# id -> (class in rfx.envs, steps of an episode, reward from which on it counts as solved)
-IDS: dict[str, tuple[str, int, float | None]] = {
-    "CartPole-v1": ("CartPole", 500, 475.0),
-    "Pendulum-v1": ("Pendulum", 200, None),
-    "MountainCar-v0": ("MountainCar", 200, -110.0),
-    "MountainCarContinuous-v0": ("MountainCarContinuous", 999, 90.0),
-    "Acrobot-v1": ("Acrobot", 500, -100.0),
+# id -> (module and class, steps of an episode if Gymnasium is to count them, reward from which on it counts as solved)
+IDS: dict[str, tuple[str, int | None, float | None]] = {
+    "CartPole-v1": ("rfx.envs.vector:CartPole", 500, 475.0),
+    "Pendulum-v1": ("rfx.envs.vector:Pendulum", 200, None),
+    "MountainCar-v0": ("rfx.envs.vector:MountainCar", 200, -110.0),
+    "MountainCarContinuous-v0": ("rfx.envs.vector:MountainCarContinuous", 999, 90.0),
+    "Acrobot-v1": ("rfx.envs.vector:Acrobot", 500, -100.0),
+    "Go2-v0": ("rfx.sim.go2_faces:Go2Env", None, None),  # of a room above, by its name; the task says how long
 }
 
 
@@ -28,6 +30,12 @@ def full_id(env_id: str) -> str:
     if name not in IDS:
         raise ConfigError(f"expected one of {', '.join(f'rfx/{known}' for known in IDS)}, got {env_id!r}")
     return f"rfx/{name}"
+
+
+def single(env_id: str) -> Any:
+    """Return the class of one environment with this id; ConfigError for what is none of ours."""
+    module, _, name = IDS[full_id(env_id).removeprefix("rfx/")][0].partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def register() -> None:

@@ -137,14 +137,15 @@ cdef class Go2Core(Go2Numbers):
 
     # -- one step
 
-    def seed(self, const uint64_t[::1] seeds not None):
-        """Give each environment its stream, and let it forget the tile that it was on."""
+    def seed(self, const uint64_t[::1] seeds not None, const unsigned char[::1] which not None):
+        """Give each environment, or those of ``which``, its stream, and let it forget the tile that it was on."""
         cdef Py_ssize_t i
-        if seeds.shape[0] != self.num_envs:
+        if seeds.shape[0] != self.num_envs or which.shape[0] != self.num_envs:
             raise ShapeError(f"expected {self.num_envs} seeds, got {seeds.shape[0]}")
         for i in range(self.num_envs):
-            chacha_seed(self.rngs + i, seeds[i])
-            self.robot[i].kind = -1
+            if which[i]:
+                chacha_seed(self.rngs + i, seeds[i])
+                self.robot[i].kind = -1
 
     def seed_from(self, uint64_t master):
         """Give environment i the stream of ``derive_seed(master, i)``."""

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
+from rfx.envs.masks import mask_of
 from rfx.envs.spaces import Box
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 from rfx.sim.go2_core import Go2Core
@@ -100,8 +101,8 @@ class Go2Batch:
 
     # -- seeds and episodes
 
-    def seed(self, seeds: ArrayLike) -> None:
-        """Give each environment a stream of random numbers from its seed, (num_envs,) integers of 0 to 2**64 - 1.
+    def seed(self, seeds: ArrayLike, mask: NDArray[np.bool_] | None = None) -> None:
+        """Give each environment, or those of ``mask``, a stream from its seed, (num_envs,) integers of 0 to 2**64 - 1.
 
         Takes effect with the next :meth:`reset`; the level of the terrain is drawn anew then, too.
         """
@@ -112,8 +113,9 @@ class Go2Batch:
             raise ShapeError(f"expected {self.num_envs} seeds, got an array of shape {given.shape}")
         if given.dtype.kind == "i" and (given < 0).any():
             raise InvalidValueError(f"expected seeds of at least 0, got {int(given.min())}")
+        which = mask_of(mask, self.num_envs).view(np.uint8)
         with self._lock:
-            self._core.seed(np.ascontiguousarray(given, np.uint64))
+            self._core.seed(np.ascontiguousarray(given, np.uint64), which)
 
     def seed_from(self, master: int) -> None:
         """Give environment i the stream of ``derive_seed(master, i)``; takes effect with the next :meth:`reset`."""
@@ -129,20 +131,12 @@ class Go2Batch:
         Rows of ``out`` where the mask is false are the observations that those environments gave last.
         """
         obs = arrays.out_array(out, (self.num_envs, self.obs_dim), np.float32)
-        which = self._everybody if mask is None else self._flags(mask)
+        which = mask_of(mask, self.num_envs).view(np.uint8)
         with self._lock:
             self._begin(which)
             np.copyto(obs, self._core.last_obs)
             self._core.observe(which, obs)
         return obs
-
-    def _flags(self, mask: Any) -> NDArray[np.uint8]:
-        given = np.asarray(mask)
-        if given.dtype != np.bool_:
-            raise DTypeError(f"expected mask of dtype bool, got {given.dtype}")
-        if given.shape != (self.num_envs,):
-            raise ShapeError(f"expected mask of shape ({self.num_envs},), got {given.shape}")
-        return np.ascontiguousarray(given).view(np.uint8)
 
     def _begin(self, which: NDArray[np.uint8]) -> None:
         self._core.begin(which)
@@ -272,7 +266,7 @@ class Go2Batch:
             names = ("friction", "mass", "strength", "delay", "level", "kind")
             return {name: np.array(self._core.robots[name]) for name in names}
 
-    def physics(self, env: int) -> tuple[Any, Any]:
+    def mujoco(self, env: int) -> tuple[Any, Any]:
         """Return (MjModel, MjData) of one environment as it is now, copies, with everything computed (``mj_forward``)."""
         index = arrays.integer(env, "env", minimum=0, maximum=self.num_envs - 1)
         with self._lock:
@@ -286,7 +280,7 @@ class Go2Batch:
         self, env: int = 0, width: int = 480, height: int = 360, camera: str | Camera = "corner"
     ) -> NDArray[np.uint8]:
         """Draw one environment in software; (height, width, 3) uint8. The floor is drawn level, at the height below the trunk."""
-        _, data = self.physics(env)
+        _, data = self.mujoco(env)
         positions = np.array(data.xpos[self._scene.links])
         rotations = np.array(data.xmat[self._scene.links]).reshape(-1, 3, 3)
         if not np.isfinite(positions).all():

@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
-from rfx.envs.engine import DISABLED, SAME_STEP
-from rfx.envs.vector import StepBatch, Transition
-from rfx.errors import DTypeError, ShapeError
+from rfx.envs.engine import DISABLED
+from rfx.envs.stepping import VecEnv
+from rfx.envs.vector import Transition
+from rfx.errors import ConfigError, ShapeError
 from rfx.sim.go2_env import LARGEST_SEED, Go2Batch
 from rfx.sim.render import Camera
 
 
-class Go2VecEnv:
-    """Many simulated Go2 with the face of :class:`rfx.envs.VecEnv`: an episode that ends begins anew at once.
+class Go2VecEnv(VecEnv):
+    """Many simulated Go2, ``VecEnv("Go2-v0", num_envs)`` by its own name: an episode that ends begins anew at once.
 
     Parameters
     ----------
@@ -23,38 +24,15 @@ class Go2VecEnv:
         Environment i draws from ``derive_seed(seed, i)``.
     options
         Those of :class:`Go2Batch`.
-
-    Attributes
-    ----------
-    batch : Go2Batch
     """
 
     def __init__(self, num_envs: int, seed: int = 0, **options: Any) -> None:
-        self.batch = Go2Batch(num_envs, **options)
-        self.num_envs = self.batch.num_envs
-        self.observation_space, self.action_space = self.batch.observation_space, self.batch.action_space
-        self.reset_all(seed)
+        super().__init__(Go2Batch(num_envs, **options), seed=seed)
 
-    def reset_all(self, seed: int | None = None) -> NDArray[np.float32]:
-        """Begin all episodes anew; with a seed the streams begin anew as well. Returns (n, obs_dim), a new array."""
-        if seed is not None:
-            self.batch.seed_from(seed)
-        return self.batch.reset()
-
-    def step_all(self, actions: ArrayLike, out: StepBatch | None = None) -> StepBatch:
-        """Take one step of each, actions (n, 12); ``out`` of an earlier step is written over. A bad action moves nothing."""
-        n, d = self.num_envs, self.batch.obs_dim
-        if out is not None and not isinstance(out, StepBatch):
-            raise DTypeError(f"expected out as a StepBatch, got {type(out).__name__}")
-        made = out or StepBatch(
-            np.empty((n, d), np.float32),
-            np.empty(n),
-            np.empty(n, np.bool_),
-            np.empty(n, np.bool_),
-            np.empty((n, d), np.float32),
-        )
-        self.batch.step(actions, made.obs, made.rewards, made.terminated, made.truncated, made.terminal_obs, SAME_STEP)
-        return made
+    @property
+    def batch(self) -> Go2Batch:
+        """The engine."""
+        return self.engine
 
     def __repr__(self) -> str:
         return f"Go2VecEnv({self.num_envs}, layout={self.batch.task.policy.name!r})"
@@ -69,6 +47,8 @@ class Go2Env:
     options
         ``task=`` and fields of it, as for :class:`Go2Batch`.
     """
+
+    env_id = "Go2-v0"
 
     def __init__(self, seed: int = 0, **options: Any) -> None:
         self._envs = Go2Batch(1, **options)
@@ -94,9 +74,18 @@ class Go2Env:
         terms = {name: float(values[0]) for name, values in self._envs.reward_terms.items()}
         return Transition(obs[0], float(reward[0]), bool(flags[0, 0]), bool(flags[1, 0]), terms)
 
-    def render(self, width: int = 480, height: int = 360, camera: str | Camera = "corner") -> NDArray[np.uint8]:
-        """Draw the robot in software; (height, width, 3) uint8."""
-        return self._envs.render(0, width, height, camera)
+    def render(
+        self, mode: str = "text", width: int = 480, height: int = 360, camera: str | Camera = "corner"
+    ) -> str | NDArray[np.uint8]:
+        """Return what is to be seen in one line, or with "rgb_array" a picture drawn in software, (height, width, 3) uint8."""
+        if mode == "rgb_array":
+            return self._envs.render(0, width, height, camera)
+        if mode != "text":
+            raise ConfigError(f"expected mode 'text' or 'rgb_array', got {mode!r}")
+        _, data = self._envs.mujoco(0)
+        asked = " ".join(f"{v:+.2f}" for v in self._envs.commands[0])
+        x, y, z = data.qpos[:3]
+        return f"Go2-v0 | t={data.time:.2f} s, trunk at {x:.2f} {y:.2f} {z:.2f} m, asked for {asked}"
 
     def __repr__(self) -> str:
         return f"Go2Env(layout={self.task.policy.name!r})"

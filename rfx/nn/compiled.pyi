@@ -1,13 +1,16 @@
 """A policy as compiled code: the same network as in training, in a few microseconds and without the GIL."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfx.nn.contract import PolicyContract
+
 class CompiledPolicy:
-    contract: Any
+    contract: PolicyContract | None
     def __init__(self) -> None: ...
     @staticmethod
     def from_layers(
@@ -22,8 +25,12 @@ class CompiledPolicy:
         action_scale: ArrayLike = 1.0,
         action_offset: ArrayLike = 0.0,
         action_clip: Any = None,
-        contract: Any = None,
+        contract: PolicyContract | None = None,
     ) -> CompiledPolicy: ...
+    @staticmethod
+    def from_policy(policy: Any, *, contract: PolicyContract | Mapping[str, Any] | None = None) -> CompiledPolicy: ...
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> CompiledPolicy: ...
     @property
     def obs_dim(self) -> int: ...
     @property

@@ -13,6 +13,8 @@ import numpy as np
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 from rfx.nn.compiled_plan import gather_of, make_plan, numbers
+from rfx.nn.contract import PolicyContract
+from rfx.nn.files import read_policy_directory
 from rfx.nn.layers import check_layers
 
 cnp.import_array()
@@ -92,6 +94,53 @@ cdef class CompiledPolicy:
         policy.prepare([dict(layer) for layer in layers], kept, stack, rest)
         policy.contract = contract
         return policy
+
+    @staticmethod
+    def from_policy(policy, *, contract=None):
+        """Compile a tinygrad policy as it is now; it may be trained on, the copy stays.
+
+        Parameters
+        ----------
+        policy : Policy
+            One that can describe its layers, such as MLP, ActorCritic or what wraps them; its normaliser comes along.
+        contract : PolicyContract, optional
+            In place of the policy's own. It says how observations are stacked.
+
+        Raises
+        ------
+        ConfigError
+            The policy computes what no list of layers describes.
+        """
+        describe = getattr(policy, "_layers", None) or getattr(policy, "describe", None)
+        if describe is None or not hasattr(policy, "get_parameters"):
+            raise DTypeError(f"expected a Policy of rfx.nn, got {type(policy).__name__}")
+        layers = describe()
+        if layers is None:
+            raise ConfigError(f"{type(policy).__name__} computes what no list of layers describes; see from_layers")
+        normalizer = getattr(policy, "normalizer", None)
+        return compiled_file(
+            layers, policy.get_parameters(), None if normalizer is None else normalizer.to_dict(),
+            getattr(policy, "contract", None) if contract is None else contract)
+
+    @staticmethod
+    def load(path):
+        """Compile the policy of a file, without tinygrad.
+
+        Parameters
+        ----------
+        path : path
+            A folder that ``Policy.save`` or ``write_policy_directory`` wrote. Its contract, if there is one, says how
+            observations are stacked, and becomes the attribute ``contract``.
+
+        Raises
+        ------
+        FileNotFoundError, CodecError, ConfigError, ShapeError
+            Nothing there, damaged, or a policy whose layers the file does not describe.
+        """
+        files = read_policy_directory(path)
+        if files.layers is None:
+            raise ConfigError(f"{path}: a {files.policy_type} whose layers the file does not describe cannot be compiled")
+        return compiled_file(files.layers, files.tensors, files.normalizer, files.config.get("contract"))
 
     cdef int prepare(self, layers, tensors, stack, rest) except -1:
         cdef cnp.ndarray block, ages, places, memory
@@ -344,6 +393,14 @@ cdef bint plain_out(out, Py_ssize_t act_dim, cnp.ndarray given):
 cdef inline float* line_start(float* room) noexcept nogil:
     # the first place in `room` that is aligned to a cache line
     return <float*>((<uintptr_t>room + 63) & ~<uintptr_t>63)
+
+
+cdef compiled_file(layers, tensors, normalizer, contract):
+    if contract is not None and not isinstance(contract, PolicyContract):
+        contract = PolicyContract.from_dict(contract)
+    settings = {} if contract is None else contract.settings
+    used = {name: value for name, value in tensors.items() if any(name in layer.values() for layer in layers)}
+    return CompiledPolicy.from_layers(layers, used, normalizer=normalizer, contract=contract, **settings)
 
 
 def _rebuild(layers, tensors, settings, state):

@@ -151,7 +151,10 @@ def action_rows(scale: ArrayLike, offset: ArrayLike, clip: Any, act_dim: int) ->
     scales, offsets = row(scale, "action_scale"), row(offset, "action_offset")
     steps: list[Array] = []
     if clip is not None:
-        low, high = (-np.abs(clip), np.abs(clip)) if np.ndim(clip) == 0 else clip
+        pair = clip if isinstance(clip, (tuple, list)) else (-arrays.number(clip, "action_clip"), clip)
+        if len(pair) != 2:
+            raise ConfigError(f"expected action_clip as a number or a pair (low, high), got {len(pair)} of them")
+        low, high = pair
         low, high = row(low, "action_clip"), row(high, "action_clip")
         if not (low < high).all():
             raise ConfigError("expected every lower end of action_clip to be below the upper one")

@@ -38,12 +38,10 @@ cdef class CompiledPolicy:
     ----------
     obs_dim, act_dim : int
         Numbers in one observation and one action.
-    history : int
-        How many observations the network sees.
-    input_dim : int
-        Numbers that the network sees: ``history * obs_dim``.
-    contract : object
-        What the policy expects of a robot; None unless the file says so, or somebody sets it.
+    history, input_dim : int
+        How many observations the network sees, and their numbers: ``history * obs_dim``.
+    contract : PolicyContract or None
+        What the policy expects of a robot.
     """
 
     def __init__(self):
@@ -77,8 +75,8 @@ cdef class CompiledPolicy:
         action_scale, action_offset : float or array_like of shape (act_dim,)
         action_clip : float, or pair of float or array_like, optional
             Actions leave as ``clip(action) * action_scale + action_offset``.
-        contract : object, optional
-            Kept as the attribute ``contract``.
+        contract : PolicyContract, optional
+            Kept as an attribute.
 
         Raises
         ------
@@ -86,12 +84,11 @@ cdef class CompiledPolicy:
             Layers that do not fit each other, numbers that are not finite as float32, layers wider than 4096.
         """
         cdef CompiledPolicy policy = CompiledPolicy.__new__(CompiledPolicy)
-        kept = numbers(tensors)
         stack = {"history": arrays.integer(history, "history", minimum=1, maximum=4096), "history_order": history_order,
                  "history_terms": None if history_terms is None else tuple(history_terms), "history_fill": history_fill}
         rest = {"normalizer": normalizer, "action_scale": action_scale, "action_offset": action_offset,
                 "action_clip": action_clip}
-        policy.prepare([dict(layer) for layer in layers], kept, stack, rest)
+        policy.prepare([dict(layer) for layer in layers], numbers(tensors), stack, rest)
         policy.contract = contract
         return policy
 
@@ -112,7 +109,7 @@ cdef class CompiledPolicy:
             The policy computes what no list of layers describes.
         """
         describe = getattr(policy, "_layers", None) or getattr(policy, "describe", None)
-        if describe is None or not hasattr(policy, "get_parameters"):
+        if describe is None:
             raise DTypeError(f"expected a Policy of rfx.nn, got {type(policy).__name__}")
         layers = describe()
         if layers is None:
@@ -135,7 +132,7 @@ cdef class CompiledPolicy:
         Raises
         ------
         FileNotFoundError, CodecError, ConfigError, ShapeError
-            Nothing there, damaged, or a policy whose layers the file does not describe.
+            Nothing there, damaged, or layers that the file does not describe.
         """
         files = read_policy_directory(path)
         if files.layers is None:
@@ -254,7 +251,7 @@ cdef class CompiledPolicy:
             One observation, or a batch. A batch is computed by itself: with ``history`` its rows are whole inputs, what
             the policy carries is neither used nor changed, and recurrent policies refuse it.
         out : ndarray, float32, optional
-            Where to write the actions: C-contiguous, apart from ``obs``.
+            Where to write the actions.
 
         Returns
         -------
@@ -271,16 +268,12 @@ cdef class CompiledPolicy:
         cdef cnp.npy_intp[2] shape
         cdef const float* inputs
         cdef float* actions
-        cdef Py_ssize_t n
         cdef int answer
         if self.count == 0:
             raise InvalidStateError("this CompiledPolicy is empty: from_layers, from_policy or load make one")
         given = self.observations(obs)
-        if cnp.PyArray_NDIM(given) == 1:
-            n, shape[0] = 0, self.act_dim
-        else:
-            n = cnp.PyArray_DIM(given, 0)
-            shape[0], shape[1] = n, self.act_dim
+        shape[0] = self.act_dim if cnp.PyArray_NDIM(given) == 1 else cnp.PyArray_DIM(given, 0)
+        shape[1] = self.act_dim
         if out is None:
             result = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(given), shape, cnp.NPY_FLOAT)
         elif plain_out(out, self.act_dim, given):
@@ -293,10 +286,10 @@ cdef class CompiledPolicy:
                 answer = self.act(inputs, actions)
         else:
             with nogil:
-                answer = self.rows(inputs, actions, n)
+                answer = self.rows(inputs, actions, shape[0])
         if answer == ACT_BAD_OBSERVATION:
             arrays.finite(given, "obs")
-        if answer != ACT_DONE:
+        if answer == ACT_BAD_ACTION:
             raise InvalidValueError("expected finite actions, the network overflowed on these observations")
         return result
 
@@ -318,7 +311,7 @@ cdef class CompiledPolicy:
         return array
 
     def reset(self):
-        """Forget all observations: the next one is the first."""
+        """Forget all observations."""
         with self.lock:
             memset(self.frames, 0, (self.history * self.obs_dim + 2 * self.state_size) * sizeof(float))
             self.newest = self.half = self.seen = 0
@@ -340,7 +333,7 @@ cdef class CompiledPolicy:
 
     @property
     def settings(self):
-        """The keyword arguments of :meth:`from_layers` that this policy was made with, but for ``contract``."""
+        """The keyword arguments that :meth:`from_layers` was given, but for ``contract``."""
         return dict(self.spec[2])
 
     def state_dict(self):
@@ -369,8 +362,7 @@ cdef class CompiledPolicy:
     def __repr__(self):
         if self.count == 0:
             return "<CompiledPolicy that was never set up>"
-        kinds = ", ".join(f"{len(self.spec[1][layer['weight']])}" if layer["type"] == "linear" else layer["type"]
-                          for layer in self.spec[0])
+        kinds = ", ".join(f"{len(self.spec[1][e['weight']])}" if e["type"] == "linear" else e["type"] for e in self.spec[0])
         history = f", history={self.history}" if self.history > 1 else ""
         return f"CompiledPolicy({self.obs_dim} -> [{kinds}] -> {self.act_dim}{history})"
 
@@ -378,12 +370,11 @@ cdef class CompiledPolicy:
 cdef bint plain_out(out, Py_ssize_t act_dim, cnp.ndarray given):
     # whether `out` needs no look by rfx.arrays: one action, C-contiguous and writeable, apart from `given`
     cdef cnp.ndarray array
-    cdef const char* begin
-    cdef const char* start
+    cdef uintptr_t begin, start
     if not cnp.PyArray_CheckExact(out):
         return False
     array = out
-    begin, start = <const char*>cnp.PyArray_DATA(array), <const char*>cnp.PyArray_DATA(given)
+    begin, start = <uintptr_t>cnp.PyArray_DATA(array), <uintptr_t>cnp.PyArray_DATA(given)
     return (
         cnp.PyArray_NDIM(given) == 1 and cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT and cnp.PyArray_NDIM(array) == 1
         and cnp.PyArray_DIM(array, 0) == act_dim and cnp.PyArray_ISCARRAY(array)
@@ -391,7 +382,6 @@ cdef bint plain_out(out, Py_ssize_t act_dim, cnp.ndarray given):
 
 
 cdef inline float* line_start(float* room) noexcept nogil:
-    # the first place in `room` that is aligned to a cache line
     return <float*>((<uintptr_t>room + 63) & ~<uintptr_t>63)
 
 

@@ -1,14 +1,18 @@
 """The robot's side of a contract, slow and obvious: from readings to observations, from actions to joint targets."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
-from rfx.errors import ConfigError
+from rfx.errors import CodecError, ConfigError, DTypeError
+from rfx.nn.compiled import CompiledPolicy
 from rfx.nn.contract import COMMANDS, READINGS, GoldenPairs, PolicyContract, robot_of
+from rfx.nn.files import read_policy_directory, write_policy_directory
 from rfx.robots import RobotConfig
 
 Array = NDArray[Any]
@@ -40,6 +44,14 @@ class ContractSide:
     def __init__(self, contract: PolicyContract, robot: RobotConfig | None = None) -> None:
         self.contract = contract
         self.robot = robot_of(contract, robot)
+        layout = contract.layout
+        names, acting = layout.observation.joint_names, layout.action.joint_names
+        self._order = [self.robot.index_of(name) for name in names]  # of the observation's joints among the motors
+        self._acting = [acting.index(name) for name in names]  # and among the actions
+        self._pose = np.array(layout.action.default_pose)[self._acting]
+        self._scales = np.concatenate([term.scales for term in layout.observation.terms])
+        limits = [np.full(term.size, np.inf if term.clip is None else term.clip) for term in layout.observation.terms]
+        self._limits = np.concatenate(limits)
         self.reset()
 
     def __repr__(self) -> str:
@@ -60,10 +72,6 @@ class ContractSide:
             for name, n in READINGS.items()
         }
         layout, contract = self.contract.layout, self.contract
-        names = layout.observation.joint_names
-        order = [self.robot.index_of(name) for name in names]
-        acting = layout.action.joint_names
-        pose = np.array([layout.action.default_pose[acting.index(name)] for name in names])
         last = self.last_action
         if contract.last_action == "clipped":
             last = np.clip(last, -layout.action.clip, layout.action.clip)
@@ -73,10 +81,10 @@ class ContractSide:
             "base_ang_vel": given["base_ang_vel"],
             "projected_gravity": projected_gravity(given["quaternion"], contract.quaternion_order),
             "velocity_commands": given["velocity_commands"],
-            "joint_pos": given["joint_pos"][order],
-            "joint_pos_rel": given["joint_pos"][order] - pose,
-            "joint_vel": given["joint_vel"][order],
-            "last_action": np.array([last[acting.index(name)] for name in names]),
+            "joint_pos": given["joint_pos"][self._order],
+            "joint_pos_rel": given["joint_pos"][self._order] - self._pose,
+            "joint_vel": given["joint_vel"][self._order],
+            "last_action": last[self._acting],
             "clock": np.array([np.sin(phase), np.cos(phase), np.sin(phase / 2)]),
         }
 
@@ -84,13 +92,9 @@ class ContractSide:
         """Return the observation (obs_dim,) of the readings (``READINGS``, each (n,)), float32."""
         signals = self.signals(readings)
         layout = self.contract.layout.observation
-        parts = []
-        for term in layout.terms:
-            signal = signals[term.name]
-            if term.clip is not None:
-                signal = np.clip(signal, -term.clip, term.clip)
-            parts.append(signal * term.scales)
-        return np.clip(np.concatenate(parts), -layout.clip, layout.clip).astype(np.float32)
+        row = np.concatenate([signals[term.name] for term in layout.terms])
+        row = np.clip(row, -self._limits, self._limits) * self._scales
+        return np.clip(row, -layout.clip, layout.clip).astype(np.float32)
 
     def targets(self, action: ArrayLike) -> Array:
         """Take the network's action (act_dim,) and return the joint targets in motor order (12,), rad."""
@@ -182,3 +186,29 @@ def make_golden(
         )
     observations, actions, targets = replay(policy, ContractSide(contract, robot), readings)
     return contract.replace(golden=GoldenPairs(readings, observations, actions, targets))
+
+
+def write_contract(path: str | os.PathLike[str], contract: PolicyContract) -> Path:
+    """Put a contract into a policy file, in place of the one it may have; written whole or not at all.
+
+    Golden pairs of the policy are made anew, and whether there is a normaliser is told from the file.
+
+    Raises
+    ------
+    ConfigError
+        The contract does not fit the network, or the file does not describe its layers.
+    CodecError
+        A single file of older times, which cannot hold a contract.
+    """
+    if not isinstance(contract, PolicyContract):
+        raise DTypeError(f"expected a PolicyContract, got {type(contract).__name__}")
+    files = read_policy_directory(path)
+    if files.path.is_file():
+        raise CodecError(f"{path}: a single file cannot hold a contract; save the policy as a folder")
+    if files.layers is None:
+        raise ConfigError(f"{path}: the file does not describe the layers of its {files.policy_type}")
+    contract = contract.replace(normalizer=files.normalizer is not None, golden=None)
+    settings = {"normalizer": files.normalizer, **contract.settings}
+    policy = CompiledPolicy.from_layers(files.layers, files.tensors, **settings)
+    config = {**files.config, "contract": make_golden(policy, contract).to_dict()}
+    return write_policy_directory(path, config, files.tensors, files.normalizer, files.extra)

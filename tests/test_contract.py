@@ -1,5 +1,6 @@
 """rfx.nn.contract: what a policy tells the robot side, as plain data; and the robot's side of it."""
 
+import contextlib
 import json
 import math
 
@@ -111,10 +112,8 @@ def test_a_damaged_contract_gives_an_error_of_ours_and_no_other(data):
         del place[key]
     else:
         place[key] = data.draw(junk)
-    try:
+    with contextlib.suppress(RfxError):
         PolicyContract.from_dict(plain)
-    except RfxError:
-        pass
 
 
 def test_a_newer_version_is_refused():
@@ -259,20 +258,16 @@ def test_gains_pose_and_rates_of_a_robot_are_compared_by_name():
 # -- diagnosis from numbers alone
 
 
-@pytest.mark.parametrize("layout", ["legged_gym", "unitree_rl_lab", "clock"])
-def test_every_mistake_that_shows_in_numbers_is_named_from_them(layout):
-    contract = golden(layout, history=3)
+@pytest.mark.parametrize(
+    "name", ["legs left/right", "gyro scale", "history order", "action scale", "layout clock", "kp"]
+)
+def test_a_mistake_that_shows_in_numbers_is_named_from_them(name):
+    contract = golden("legged_gym", history=3)
     policy, pairs = policy_of(contract), contract.golden
-    for fault in faults_of(contract):
-        side = ContractSide(fault.contract)
-        wrong = CompiledPolicy.from_layers(policy.layers, policy.tensors, **fault.contract.settings)
-        seen = replay(wrong, side, pairs.readings, pairs.actions)
-        named = diagnose(policy, contract, *seen)
-        right = all(
-            np.allclose(a, b, atol=1e-4)
-            for a, b in zip(seen, (pairs.observations, pairs.actions, pairs.targets), strict=True)
-        )
-        assert named == () if right else fault.name in named, fault.name
+    (fault,) = [fault for fault in faults_of(contract) if fault.name == name]
+    wrong = CompiledPolicy.from_layers(policy.layers, policy.tensors, **fault.contract.settings)
+    seen = replay(wrong, ContractSide(fault.contract), pairs.readings, pairs.actions)
+    assert diagnose(policy, contract, *seen) == (() if name == "kp" else (name,))
 
 
 def test_a_mistake_of_no_known_kind_is_told_by_its_terms_and_joints():

@@ -61,7 +61,7 @@ def test_any_tensor_or_array_is_taken(net, make):
     for i in range(3):
         x = rows(4) + i
         obs, want = {
-            "slice": lambda x=x: (Tensor(x).realize()[i : i + 1], x[i : i + 1]),
+            "slice": lambda x=x, i=i: (Tensor(x).realize()[i : i + 1], x[i : i + 1]),
             "transposed": lambda x=x: (Tensor(np.ascontiguousarray(x.T)).realize().T, x),
             "lazy": lambda x=x: (Tensor(x) * 2 + 1, x * 2 + 1),
             "constant": lambda i=i: (Tensor.full((1, 3), 0.5 + i), np.full((1, 3), 0.5 + i)),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -71,12 +72,11 @@ def test_the_launcher_leaves_other_callers_to_the_system(bare, tmp_path):
 def test_a_launcher_that_was_tampered_with_is_written_again(bare):
     pytest.importorskip("ziglang")
     made = toolchain.prepare()
-    text = open(made).read()
-    with open(made, "w") as stream:
-        stream.write("#!/bin/sh\nexit 1\n")
+    text = Path(made).read_text()
+    Path(made).write_text("#!/bin/sh\nexit 1\n")
     del os.environ["CC"]
     assert toolchain.prepare() == made
-    assert open(made).read() == text
+    assert Path(made).read_text() == text
 
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(bare, monkeypatch):

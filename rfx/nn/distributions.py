@@ -47,4 +47,4 @@ def squashed_entropy(mean: Tensor, log_std: Tensor) -> Tensor:
     w = Tensor((weights / math.sqrt(math.pi)).astype(np.float32))
     u = mean.unsqueeze(-1) + log_std.exp().unsqueeze(-1) * z
     log_slope = 2.0 * (math.log(2.0) - u - (-2.0 * u).softplus())  # log(1 - tanh(u)^2), without cancellation
-    return (gaussian_entropy(log_std) + (log_slope * w).sum(-1).sum(-1)) + mean.sum(-1) * 0.0
+    return gaussian_entropy(log_std) + (log_slope * w).sum(-1).sum(-1)

@@ -118,10 +118,8 @@ def check_device() -> str:
         device = str(Device.DEFAULT)
         Device[device]
     except Exception as error:
-        if os.environ.get("CC"):
-            because = f"CC={compiler} is no clang: unset it, or"
-        else:
-            because = "its CPU device needs clang:"
+        wrong = f"CC={compiler} is no clang: unset it, or"
+        because = wrong if os.environ.get("CC") else "its CPU device needs clang:"
         raise MissingDependencyError(f"tinygrad found no device ({error}), {because} {INSTALL}") from error
     if (
         device.split(":")[0] == "CPU" and compiler is None

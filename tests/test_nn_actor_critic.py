@@ -93,7 +93,7 @@ def test_the_squashed_entropy_is_the_integral(mean, std):
     want = integrate.quad(part, mean - 12 * std, mean + 12 * std, limit=400)[0]
     found = squashed_entropy(*tensors([[mean]], [np.log(std)])).numpy()
     assert found.shape == (1,)
-    assert found[0] == pytest.approx(want, abs=2e-3)
+    assert found[0] == pytest.approx(want, abs=1e-4)
 
 
 def test_the_ends_give_finite_numbers_and_gradients():

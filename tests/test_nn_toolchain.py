@@ -128,3 +128,20 @@ def test_without_tinygrad_one_sentence_says_what_to_install():
 def test_a_compiler_that_is_no_clang_is_named(tmp_path):
     answer = run("from rfx.nn import MLP", CC="/bin/false", DEV="CPU", CACHEDB=str(tmp_path / "cache.db"))
     assert "CC=/bin/false is no clang: unset it, or" in answer.stderr
+
+
+def test_without_torch_one_sentence_says_what_to_install():
+    answer = run(
+        """
+        import sys
+        sys.modules["torch"] = None
+        from rfx.nn import TorchJitPolicy
+        try:
+            TorchJitPolicy("model.pt")
+        except ImportError as error:
+            print(type(error).__name__, error)
+        """
+    )
+    assert answer.stdout.startswith("MissingDependencyError TorchJitPolicy needs PyTorch: pip install torch"), (
+        answer.stderr
+    )

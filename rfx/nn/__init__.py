@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rfx.nn.normalizer import ObservationNormalizer as ObservationNormalizer
     from rfx.nn.policy import Policy as Policy
     from rfx.nn.policy import register_policy as register_policy
+    from rfx.nn.torchscript import TorchJitPolicy as TorchJitPolicy
 
 # public name -> the module it lives in
 _HOME = {
@@ -22,6 +23,7 @@ _HOME = {
     "JitPolicy": "rfx.nn.jit",
     "MLP": "rfx.nn.mlp",
     "ObservationNormalizer": "rfx.nn.normalizer",
+    "TorchJitPolicy": "rfx.nn.torchscript",
     "Policy": "rfx.nn.policy",
     "PolicyFiles": "rfx.nn.files",
     "go2_actor_critic": "rfx.nn.actor_critic",

@@ -12,7 +12,7 @@ import numpy as np
 from rfx.nn.engine import Tensor
 
 BOUND = 1.0 - 2.0**-20  # the largest squashed action: atanh of it is 7.3, and float32 still tells it from 1
-NODES = 32
+NODES = 48  # up to 32, tinygrad unrolls the sum, and compiles its gradient for nine seconds instead of one
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -41,7 +41,7 @@ def squashed_log_prob(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:
 
 
 def squashed_entropy(mean: Tensor, log_std: Tensor) -> Tensor:
-    """Return the entropy (B,) of squashed normals, nats; good to about 1e-3 for standard deviations up to 2."""
+    """Return the entropy (B,) of squashed normals, nats; good to 1e-4 for standard deviations up to 2, 1e-2 up to 4."""
     nodes, weights = np.polynomial.hermite.hermgauss(NODES)
     z = Tensor((nodes * math.sqrt(2.0)).astype(np.float32))
     w = Tensor((weights / math.sqrt(math.pi)).astype(np.float32))

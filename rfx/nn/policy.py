@@ -326,7 +326,10 @@ class Policy:
         config["contract"] = kept.contract if contract is None else contract
         config = {key: value for key, value in config.items() if value is not None}
         kept_statistics = None if statistics is None else statistics.to_dict()
-        return write_policy_directory(path, config, self.get_parameters(), kept_statistics, self._extra())
+        return write_policy_directory(path, config, self._tensors(), kept_statistics, self._extra())
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        return self.get_parameters()
 
     def _extra(self) -> dict[str, bytes]:
         return {}

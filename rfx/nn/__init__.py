@@ -4,14 +4,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.nn.actor_critic import ActorCritic as ActorCritic
+    from rfx.nn.actor_critic import go2_actor_critic as go2_actor_critic
     from rfx.nn.files import PolicyFiles as PolicyFiles
     from rfx.nn.files import read_policy_directory as read_policy_directory
     from rfx.nn.files import write_policy_directory as write_policy_directory
+    from rfx.nn.jit import JitPolicy as JitPolicy
+    from rfx.nn.mlp import MLP as MLP
+    from rfx.nn.mlp import go2_mlp as go2_mlp
+    from rfx.nn.normalizer import ObservationNormalizer as ObservationNormalizer
+    from rfx.nn.policy import Policy as Policy
+    from rfx.nn.policy import register_policy as register_policy
+    from rfx.nn.torchscript import TorchJitPolicy as TorchJitPolicy
 
 # public name -> the module it lives in
 _HOME = {
+    "ActorCritic": "rfx.nn.actor_critic",
+    "JitPolicy": "rfx.nn.jit",
+    "MLP": "rfx.nn.mlp",
+    "ObservationNormalizer": "rfx.nn.normalizer",
+    "TorchJitPolicy": "rfx.nn.torchscript",
+    "Policy": "rfx.nn.policy",
     "PolicyFiles": "rfx.nn.files",
+    "go2_actor_critic": "rfx.nn.actor_critic",
+    "go2_mlp": "rfx.nn.mlp",
     "read_policy_directory": "rfx.nn.files",
+    "register_policy": "rfx.nn.policy",
     "write_policy_directory": "rfx.nn.files",
 }
 

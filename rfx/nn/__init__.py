@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfx.nn.actor_critic import ActorCritic as ActorCritic
     from rfx.nn.actor_critic import go2_actor_critic as go2_actor_critic
+    from rfx.nn.compiled import CompiledPolicy as CompiledPolicy
+    from rfx.nn.contract import GoldenPairs as GoldenPairs
+    from rfx.nn.contract import PolicyContract as PolicyContract
+    from rfx.nn.contract_check import CheckReport as CheckReport
+    from rfx.nn.contract_check import check_policy as check_policy
+    from rfx.nn.contract_diagnosis import diagnose as diagnose
+    from rfx.nn.contract_side import ContractSide as ContractSide
+    from rfx.nn.contract_side import make_golden as make_golden
+    from rfx.nn.contract_side import write_contract as write_contract
     from rfx.nn.files import PolicyFiles as PolicyFiles
     from rfx.nn.files import read_policy_directory as read_policy_directory
     from rfx.nn.files import write_policy_directory as write_policy_directory
@@ -31,6 +40,15 @@ _HOME = {
     "read_policy_directory": "rfx.nn.files",
     "register_policy": "rfx.nn.policy",
     "write_policy_directory": "rfx.nn.files",
+    "CompiledPolicy": "rfx.nn.compiled",
+    "GoldenPairs": "rfx.nn.contract",
+    "PolicyContract": "rfx.nn.contract",
+    "CheckReport": "rfx.nn.contract_check",
+    "check_policy": "rfx.nn.contract_check",
+    "diagnose": "rfx.nn.contract_diagnosis",
+    "ContractSide": "rfx.nn.contract_side",
+    "make_golden": "rfx.nn.contract_side",
+    "write_contract": "rfx.nn.contract_side",
 }
 
 __all__ = [*_HOME]

@@ -13,7 +13,7 @@ from tinygrad.nn import Linear
 from tinygrad.nn.optim import SGD
 from tinygrad.nn.state import get_parameters
 
-from rfx.errors import CodecError, ConfigError, DTypeError, InvalidValueError, RfxError, ShapeError
+from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
 from rfx.estimators import average_weight_vectors, polyak_update
 from rfx.nn import MLP, ActorCritic, JitPolicy, ObservationNormalizer, Policy, read_policy_directory, register_policy
 from rfx.nn.layers import ACTIVATIONS, run_layers
@@ -121,6 +121,13 @@ def test_a_call_inside_a_recording_of_the_user_is_plain(net):
     for _ in range(4):
         x = rows(2)
         np.testing.assert_allclose(step(Tensor(x).realize()).numpy(), 2 * expected(net, x), atol=1e-6)
+
+
+def test_an_array_inside_a_recording_is_refused(net):
+    step = TinyJit(lambda obs: (net(np.ones((1, 3))) + obs[:, :2]).realize())
+    step(Tensor(rows(1)).realize())
+    with pytest.raises(InvalidStateError, match="constant"):
+        step(Tensor(rows(1)).realize())
 
 
 def test_tinygrad_finds_the_weights_and_nothing_else(net):

@@ -9,7 +9,9 @@ import pytest
 pytest.importorskip("tinygrad")
 
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, ShapeError
 from rfx.nn import ObservationNormalizer, Policy, TorchJitPolicy, read_policy_directory

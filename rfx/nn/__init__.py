@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rfx.nn.normalizer import ObservationNormalizer as ObservationNormalizer
     from rfx.nn.policy import Policy as Policy
     from rfx.nn.policy import register_policy as register_policy
+    from rfx.nn.recurrent import RecurrentPolicy as RecurrentPolicy
     from rfx.nn.torchscript import TorchJitPolicy as TorchJitPolicy
 
 # public name -> the module it lives in
@@ -32,6 +33,7 @@ _HOME = {
     "JitPolicy": "rfx.nn.jit",
     "MLP": "rfx.nn.mlp",
     "ObservationNormalizer": "rfx.nn.normalizer",
+    "RecurrentPolicy": "rfx.nn.recurrent",
     "TorchJitPolicy": "rfx.nn.torchscript",
     "Policy": "rfx.nn.policy",
     "PolicyFiles": "rfx.nn.files",

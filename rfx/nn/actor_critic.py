@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfx import arrays
-from rfx.errors import InvalidStateError, ShapeError
+from rfx.errors import ShapeError
 from rfx.nn.distributions import (
     gaussian_entropy,
     gaussian_log_prob,
@@ -17,7 +17,7 @@ from rfx.nn.distributions import (
     squashed_entropy,
     squashed_log_prob,
 )
-from rfx.nn.engine import LayerNorm, Linear, Tensor, capturing, from_numpy
+from rfx.nn.engine import LayerNorm, Linear, Tensor, from_numpy
 from rfx.nn.networks import check_activation, check_sizes, describe_linear, describe_stack, run_stack, seed_weights
 from rfx.nn.policy import Policy, register_policy
 from rfx.seeding import rng_from_seed
@@ -132,7 +132,7 @@ class ActorCritic(Policy):
         ShapeError
             Observations or actions of another shape.
         InvalidStateError
-            A seed inside a TinyJit, where the noise would become a constant.
+            A seed or an array inside a TinyJit, where it would become a constant.
         """
         x = self.tensor(obs)
         if len(x.shape) != 2:
@@ -147,8 +147,6 @@ class ActorCritic(Policy):
             if tuple(taken.shape) != shape:
                 raise ShapeError(f"expected action of shape {shape}, got {tuple(taken.shape)}")
             return self._judge(x, taken)
-        if seed is not None and capturing:
-            raise InvalidStateError("a seed inside a TinyJit would make the noise a constant: draw outside of it")
         noise = Tensor.randn(*shape, device=x.device) if seed is None else from_numpy(standard_normal(shape, seed))
         found = self._compiled("_draw", x, noise)
         return found[0], found[1], found[2], found[3]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfx.errors import InvalidStateError
 from rfx.nn.toolchain import check_device
 
 DEVICE = check_device()
@@ -67,7 +68,15 @@ _DIRECT = _probe()
 
 
 def from_numpy(array: NDArray[Any]) -> Tensor:
-    """Return a tensor of its own with the values of a float32 array."""
+    """Return a tensor of its own with the values of a float32 array.
+
+    Raises
+    ------
+    InvalidStateError
+        Inside a TinyJit, where the values would become constants.
+    """
+    if capturing:
+        raise InvalidStateError("an array inside a TinyJit would become a constant: give a Tensor to its function")
     if not _DIRECT or not array.size:
         return Tensor(array.copy(), device=DEVICE).realize()
     tensor = _empty(array.shape, dtypes.float32)

@@ -65,17 +65,20 @@ def describe_stack(count: int, prefix: str, norm: bool, activation: str) -> list
 
 
 def seed_weights(policy: Any, seed: int | None) -> None:
-    """Draw the weights of all linear layers from a seed; without one, tinygrad's own draw stays.
+    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad's own draw stays.
 
-    Each number is uniform in ``+-1 / sqrt(in)``, biases too; layer norms and ``log_std`` stay as they are.
+    Each number is uniform in ``+-1 / sqrt(in)``, biases too (of a recurrent layer ``+-1 / sqrt(size)``); layer norms and
+    ``log_std`` stay as they are.
     """
     if seed is None:
         return
     rng = rng_from_seed(arrays.integer(seed, "seed", minimum=0))
     own = get_state_dict(policy)
     for name, tensor in own.items():
-        weight = own.get(name.removesuffix(".bias") + ".weight", tensor)
-        if name.endswith((".weight", ".bias")) and len(weight.shape) == 2:
+        weight = own.get(name.removesuffix("bias") + "weight", tensor)
+        if "_" in name.rpartition(".")[2]:  # weight_ih, bias_hh, ...
+            weight = own.get(f"{name.rpartition('.')[0]}.weight_hh", tensor)
+        if len(weight.shape) == 2:
             bound = 1.0 / math.sqrt(weight.shape[1])
             values = rng.uniform(-bound, bound, size=tuple(int(n) for n in tensor.shape))
             tensor.replace(from_numpy(np.asarray(values, np.float32)))

@@ -63,7 +63,7 @@ def single(values: ArrayLike, name: str) -> NDArray[np.float32]:
 class _Kept:
     """What a policy has besides its weights; without a ``__dict__``, so that tinygrad does not look for weights here."""
 
-    __slots__ = ("arguments", "calls", "contract", "normalizer", "robot_config", "statistics", "training_info")
+    __slots__ = ("arguments", "calls", "contract", "normalizer", "robot_config", "state", "statistics", "training_info")
 
     def __init__(self) -> None:
         self.arguments: inspect.BoundArguments | None = None
@@ -71,6 +71,7 @@ class _Kept:
         self.contract: dict[str, Any] | None = None
         self.normalizer: ObservationNormalizer | None = None
         self.robot_config: RobotConfig | None = None
+        self.state: tuple[Tensor, ...] | None = None  # of recurrent policies
         self.statistics: tuple[Any, list[Tensor]] | None = None
         self.training_info: dict[str, Any] | None = None
 

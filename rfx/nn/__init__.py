@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from rfx.nn.files import PolicyFiles as PolicyFiles
     from rfx.nn.files import read_policy_directory as read_policy_directory
     from rfx.nn.files import write_policy_directory as write_policy_directory
+    from rfx.nn.importers import from_onnx as from_onnx
+    from rfx.nn.importers import import_isaac_lab as import_isaac_lab
+    from rfx.nn.importers import import_legged_gym as import_legged_gym
+    from rfx.nn.importers import import_policy as import_policy
+    from rfx.nn.importers_deploy import contract_from_deploy as contract_from_deploy
     from rfx.nn.jit import JitPolicy as JitPolicy
     from rfx.nn.mlp import MLP as MLP
     from rfx.nn.mlp import go2_mlp as go2_mlp
     from rfx.nn.normalizer import ObservationNormalizer as ObservationNormalizer
+    from rfx.nn.onnx_write import to_onnx as to_onnx
     from rfx.nn.policy import Policy as Policy
     from rfx.nn.policy import register_policy as register_policy
     from rfx.nn.recurrent import RecurrentPolicy as RecurrentPolicy
@@ -30,27 +36,33 @@ if TYPE_CHECKING:
 # public name -> the module it lives in
 _HOME = {
     "ActorCritic": "rfx.nn.actor_critic",
+    "CheckReport": "rfx.nn.contract_check",
+    "CompiledPolicy": "rfx.nn.compiled",
+    "ContractSide": "rfx.nn.contract_side",
+    "GoldenPairs": "rfx.nn.contract",
     "JitPolicy": "rfx.nn.jit",
     "MLP": "rfx.nn.mlp",
     "ObservationNormalizer": "rfx.nn.normalizer",
+    "Policy": "rfx.nn.policy",
+    "PolicyContract": "rfx.nn.contract",
+    "PolicyFiles": "rfx.nn.files",
     "RecurrentPolicy": "rfx.nn.recurrent",
     "TorchJitPolicy": "rfx.nn.torchscript",
-    "Policy": "rfx.nn.policy",
-    "PolicyFiles": "rfx.nn.files",
+    "check_policy": "rfx.nn.contract_check",
+    "contract_from_deploy": "rfx.nn.importers_deploy",
+    "diagnose": "rfx.nn.contract_diagnosis",
+    "from_onnx": "rfx.nn.importers",
     "go2_actor_critic": "rfx.nn.actor_critic",
     "go2_mlp": "rfx.nn.mlp",
+    "import_isaac_lab": "rfx.nn.importers",
+    "import_legged_gym": "rfx.nn.importers",
+    "import_policy": "rfx.nn.importers",
+    "make_golden": "rfx.nn.contract_side",
     "read_policy_directory": "rfx.nn.files",
     "register_policy": "rfx.nn.policy",
-    "write_policy_directory": "rfx.nn.files",
-    "CompiledPolicy": "rfx.nn.compiled",
-    "GoldenPairs": "rfx.nn.contract",
-    "PolicyContract": "rfx.nn.contract",
-    "CheckReport": "rfx.nn.contract_check",
-    "check_policy": "rfx.nn.contract_check",
-    "diagnose": "rfx.nn.contract_diagnosis",
-    "ContractSide": "rfx.nn.contract_side",
-    "make_golden": "rfx.nn.contract_side",
+    "to_onnx": "rfx.nn.onnx_write",
     "write_contract": "rfx.nn.contract_side",
+    "write_policy_directory": "rfx.nn.files",
 }
 
 __all__ = [*_HOME]

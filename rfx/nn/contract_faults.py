@@ -190,7 +190,8 @@ _FAULTS: list[tuple[str, str, str, Change]] = [
 def _confused(contract: PolicyContract, other: PolicyLayout) -> PolicyContract | None:
     """Take the observation for another layout of the same size, term by term."""
     mine = contract.layout.observation
-    if other.observation.size != mine.size or other.observation.terms == mine.terms:
+    scaled = [[(term.name, tuple(term.scales)) for term in layout.terms] for layout in (mine, other.observation)]
+    if other.observation.size != mine.size or scaled[0] == scaled[1]:
         return None
     return _layout(contract, observation=replace(other.observation, joint_names=mine.joint_names))
 

@@ -47,6 +47,15 @@ def test_a_policy_with_a_normaliser_agrees_from_memory_and_from_its_file(nn, mak
     np.testing.assert_allclose(CompiledPolicy.load(tmp_path / "walk")(obs), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_recurrent_policy_agrees_step_by_step(nn, cell):
+    policy = nn.RecurrentPolicy(9, 4, hidden=[16], cell=cell, size=20, seed=3)
+    policy.normalizer = normalizer(nn, 9)
+    compiled = CompiledPolicy.from_policy(policy)
+    for obs in np.random.default_rng(4).normal(size=(12, 9)).astype(np.float32):
+        np.testing.assert_allclose(compiled(obs), policy(obs[None]).numpy()[0], atol=1e-5)
+
+
 def test_training_on_leaves_the_compiled_copy_as_it_was(nn):
     policy = nn.MLP(6, 3, hidden=[8])
     compiled, obs = CompiledPolicy.from_policy(policy), np.ones(6, np.float32)

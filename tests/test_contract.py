@@ -1,8 +1,12 @@
 """rfx.nn.contract: what a policy tells the robot side, as plain data; and the robot's side of it."""
 
 import contextlib
+import doctest
+import importlib
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -316,3 +320,26 @@ def test_a_contract_that_does_not_fit_the_network_leaves_the_file_as_it_was(tmp_
     with pytest.raises(ConfigError, match="48"):
         write_contract(tmp_path / "walk", PolicyContract("legged_gym"))
     assert read_policy_directory(tmp_path / "walk").config.get("contract") is None
+
+
+# -- documentation
+
+
+def test_the_examples_of_the_guide_run_and_give_what_they_say(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tinygrad")
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    guide = Path(__file__).parent.parent / "docs" / "policy_contract.md"
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL):
+        exec(compile(block, str(guide), "exec"), names)
+    assert capsys.readouterr().out.strip() == "('gyro scale',)"
+    assert np.allclose(
+        names["again"](np.ones(45)[None].astype(np.float32)), names["policy"](np.ones(45, np.float32)), atol=1e-5
+    )
+
+
+def test_the_example_of_the_docstring_gives_what_it_says():
+    results = doctest.testmod(importlib.import_module("rfx.nn.contract_side"))
+    assert results.attempted
+    assert not results.failed

@@ -36,8 +36,10 @@ class ContractSide:
 
     Examples
     --------
-    >>> side = ContractSide(PolicyContract("unitree_rl_lab"))
-    >>> side.observe(readings).shape, side.targets(action).shape
+    >>> contract = PolicyContract("unitree_rl_lab")
+    >>> readings = {name: rows[0] for name, rows in golden_readings(contract).items()}
+    >>> side = ContractSide(contract)
+    >>> side.observe(readings).shape, side.targets(np.zeros(12)).shape
     ((45,), (12,))
     """
 

@@ -79,15 +79,15 @@ def test_a_network_agrees_with_numpy_in_float64(name, norm):
     )
 
 
-def test_a_hundred_thousand_observations_agree_with_numpy_to_a_hundred_thousandth():
+def test_twenty_thousand_observations_agree_with_numpy_to_a_hundred_thousandth():
     rng = np.random.default_rng(5)
     layers, tensors = random_network(rng, (48, 256, 256, 12))
-    obs = rng.normal(size=(100_000, 48)).astype(np.float32)
+    obs = rng.normal(size=(20_000, 48)).astype(np.float32)
     ours = CompiledPolicy.from_layers(layers, tensors)(obs)
     assert np.abs(ours - oracle(layers, tensors, obs)[0]).max() < 1e-5
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     widths=st.lists(st.integers(1, 40), min_size=2, max_size=5),
     name=st.sampled_from([*ACTIVATIONS, ""]),

@@ -1,9 +1,8 @@
 """Two contracts, or a contract and a robot, side by side: every difference by its name."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from rfx.nn.contract import COMMANDS, PolicyContract, robot_of
 from rfx.robots import RobotConfig
@@ -68,7 +67,7 @@ def stated(contract: PolicyContract, robot: RobotConfig | None = None) -> dict[s
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, (float, int)) and isinstance(b, (float, int)):
-        return bool(np.isclose(a, b, rtol=1e-6, atol=1e-9))
+        return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(_same, a, b))
     return bool(a == b)

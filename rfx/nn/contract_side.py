@@ -108,7 +108,7 @@ class ContractSide:
 
 
 def golden_readings(
-    contract: PolicyContract, steps: int = 24, seed: int = 0, robot: RobotConfig | None = None
+    contract: PolicyContract, steps: int = 16, seed: int = 0, robot: RobotConfig | None = None
 ) -> dict[str, Array]:
     """Return readings (T, n) that tell every mistake apart: each number differs from each other, within what is usual.
 
@@ -168,7 +168,7 @@ def replay(
 
 
 def make_golden(
-    policy: Any, contract: PolicyContract, steps: int = 24, seed: int = 0, robot: RobotConfig | None = None
+    policy: Any, contract: PolicyContract, steps: int = 16, seed: int = 0, robot: RobotConfig | None = None
 ) -> PolicyContract:
     """Return the contract with golden pairs of this policy.
 

@@ -5,8 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from rfx.errors import ConfigError, DTypeError, InvalidValueError
-from rfx.robots import GO2, LAYOUTS, ActionLayout, ObservationLayout, ObservationTerm, PolicyLayout, policy_layout
+from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.robots import (
+    GO2,
+    LAYOUTS,
+    SIGNALS,
+    ActionLayout,
+    ObservationLayout,
+    ObservationTerm,
+    PolicyLayout,
+    policy_layout,
+)
 
 SIZES = {
     "legged_gym": 48,
@@ -130,3 +139,50 @@ def test_a_dict_with_a_missing_or_unknown_key_is_refused():
     with pytest.raises(DTypeError, match="terms"):
         PolicyLayout.from_dict({**plain, "observation": {**plain["observation"], "terms": "clock"}})
     assert PolicyLayout.from_dict(plain) == LAYOUTS["rl_sar"]
+
+
+def measured(lead=()):
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=(*lead, size)) for name, size in SIGNALS.items()}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_an_observation_is_assembled_term_by_term_and_joint_by_joint(name):
+    layout, signals = LAYOUTS[name].observation, measured()
+    parts = layout.split(layout.assemble(signals))
+    assert list(parts) == [t.name for t in layout.terms]
+    for term in layout.terms:
+        for k, (got, scale) in enumerate(zip(parts[term.name], term.scales, strict=True)):
+            place = k
+            if term.name in ("joint_pos", "joint_pos_rel", "joint_vel"):
+                place = GO2.index_of(layout.joint_names[k])
+            assert got == np.float32(signals[term.name][place] * scale)
+
+
+def test_many_observations_are_assembled_as_one_by_one():
+    layout, signals = LAYOUTS["rl_sar"].observation, measured((4, 2))
+    many = layout.assemble(signals)
+    assert many.shape == (4, 2, 45)
+    assert many.dtype == np.float32
+    assert np.array_equal(many[3, 1], layout.assemble({k: v[3, 1] for k, v in signals.items()}))
+    one_command = layout.assemble({**signals, "velocity_commands": np.zeros(3)})
+    assert not layout.split(one_command)["velocity_commands"].any()
+
+
+def test_terms_are_clipped_before_and_observations_after_scaling():
+    layout = ObservationLayout((ObservationTerm("base_ang_vel", 10.0, clip=0.5),), GO2.joint_names, clip=4.0)
+    assert layout.assemble({"base_ang_vel": [0.1, 3.0, -9.0]}) == pytest.approx([1.0, 4.0, -4.0])
+
+
+def test_signals_that_do_not_fit_are_refused():
+    layout, signals = LAYOUTS["rl_sar"].observation, measured()
+    with pytest.raises(ConfigError, match="joint_vel is missing"):
+        layout.assemble({k: v for k, v in signals.items() if k != "joint_vel"})
+    with pytest.raises(ShapeError, match="joint_vel of 12"):
+        layout.assemble({**signals, "joint_vel": np.zeros(11)})
+    with pytest.raises(InvalidValueError, match="finite"):
+        layout.assemble({**signals, "joint_vel": np.full(12, np.nan)})
+    with pytest.raises(ShapeError, match="leading"):
+        layout.assemble({**signals, "joint_vel": np.zeros((2, 12)), "base_ang_vel": np.zeros((3, 3))})
+    with pytest.raises(ShapeError, match="45"):
+        layout.split(np.zeros(48))

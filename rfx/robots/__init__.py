@@ -4,6 +4,7 @@ from rfx.robots.config import JointConfig, RobotConfig
 from rfx.robots.go2 import GO2, MOTOR_NAMES, NUM_MOTORS, motor_idx, motor_index_by_name
 from rfx.robots.layouts import (
     LAYOUTS,
+    SIGNALS,
     ActionLayout,
     ObservationLayout,
     ObservationTerm,
@@ -16,6 +17,7 @@ __all__ = [
     "LAYOUTS",
     "MOTOR_NAMES",
     "NUM_MOTORS",
+    "SIGNALS",
     "ActionLayout",
     "JointConfig",
     "ObservationLayout",

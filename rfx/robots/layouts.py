@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rfx import arrays
-from rfx.errors import ConfigError, DTypeError
+from rfx.errors import ConfigError, DTypeError, ShapeError
 from rfx.robots.config import RobotConfig
 from rfx.robots.go2 import GO2
 
@@ -113,6 +113,43 @@ class ObservationLayout:
             found[term.name] = slice(start, start + term.size)
             start += term.size
         return found
+
+    def split(self, obs: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Return each term of observations (..., size) by name, (..., n), scaled as it is; views where obs is an array."""
+        array = np.asarray(obs)
+        if array.ndim == 0 or array.shape[-1] != self.size:
+            raise ShapeError(f"expected observations of {self.size} numbers, got an array of shape {array.shape}")
+        return {name: array[..., place] for name, place in self.slices.items()}
+
+    def assemble(self, signals: Mapping[str, ArrayLike], robot: RobotConfig = GO2) -> NDArray[np.float32]:
+        """Return the observation, (..., size) float32, from what is measured.
+
+        Parameters
+        ----------
+        signals : mapping of str to array_like
+            Each term of the layout by its name in ``SIGNALS``, (..., n), in the signal's own unit. Joint signals are in the motor
+            order of the robot; ``last_action`` is as the policy gave it, in the order of the layout.
+
+        Raises
+        ------
+        ConfigError
+            A term is missing.
+        ShapeError, DTypeError, InvalidValueError
+            A signal has another length, or is not finite.
+        """
+        parts = []
+        for term in self.terms:
+            if term.name not in signals:
+                raise ConfigError(f"expected the signals {[t.name for t in self.terms]}, {term.name} is missing")
+            given = arrays.finite(arrays.floats(signals[term.name], term.name), term.name).astype(np.float64)
+            if given.ndim == 0 or given.shape[-1] != term.size:
+                raise ShapeError(f"expected {term.name} of {term.size} numbers, got an array of shape {given.shape}")
+            if term.name in JOINT_SIGNALS and term.name != "last_action":
+                given = given[..., [robot.index_of(joint) for joint in self.joint_names]]
+            bound = np.inf if term.clip is None else term.clip
+            parts.append(np.clip(given, -bound, bound) * term.scales)
+        joined = np.concatenate(_alike(parts), axis=-1)
+        return np.clip(joined, -self.clip, self.clip).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -229,6 +266,15 @@ def policy_layout(name: "str | PolicyLayout") -> PolicyLayout:
     return LAYOUTS[name]
 
 
+def _alike(parts: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """The parts with the same leading axes."""
+    try:
+        lead = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    except ValueError as error:
+        raise ShapeError(f"expected signals with the same leading axes: {error}") from error
+    return [np.broadcast_to(part, (*lead, part.shape[-1])) for part in parts]
+
+
 def _joints(names: Any) -> tuple[str, ...]:
     given = () if isinstance(names, (str, bytes)) else tuple(names)
     if len(given) != len(GO2.joint_names) or set(given) != set(GO2.joint_names):
@@ -265,9 +311,12 @@ def _order(legs: str, by_part: bool = False) -> tuple[str, ...]:
 
 def _pose(order: Sequence[str], hip: float, front: float, rear: float, calf: float) -> tuple[float, ...]:
     """A pose with the hips turned outwards by ``hip``."""
-    values = {"hip": lambda leg: hip if leg[1] == "L" else -hip, "calf": lambda leg: calf}
-    values["thigh"] = lambda leg: front if leg[0] == "F" else rear
-    return tuple(values[name.split("_")[1]](name.split("_")[0]) for name in order)
+    angles = {}
+    for name in order:
+        leg, part = name.split("_")
+        outwards = hip if leg[1] == "L" else 0.0 - hip
+        angles[name] = {"hip": outwards, "thigh": front if leg[0] == "F" else rear, "calf": calf}[part]
+    return tuple(angles.values())
 
 
 MOTOR_ORDER = GO2.joint_names  # FR FL RR RL

@@ -1,0 +1,1 @@
+"""Heights of uneven ground; for use from Cython, see ground.pxd."""

@@ -1,0 +1,1 @@
+"""What a walking robot observes; for use from Cython, see locomotion.pxd."""

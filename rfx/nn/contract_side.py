@@ -46,14 +46,9 @@ class ContractSide:
     def __init__(self, contract: PolicyContract, robot: RobotConfig | None = None) -> None:
         self.contract = contract
         self.robot = robot_of(contract, robot)
-        layout = contract.layout
-        names, acting = layout.observation.joint_names, layout.action.joint_names
-        self._order = [self.robot.index_of(name) for name in names]  # of the observation's joints among the motors
-        self._acting = [acting.index(name) for name in names]  # and among the actions
-        self._pose = np.array(layout.action.default_pose)[self._acting]
-        self._scales = np.concatenate([term.scales for term in layout.observation.terms])
-        limits = [np.full(term.size, np.inf if term.clip is None else term.clip) for term in layout.observation.terms]
-        self._limits = np.concatenate(limits)
+        acting = contract.layout.action.joint_names
+        self._acting = [acting.index(name) for name in contract.layout.observation.joint_names]
+        self._pose = contract.layout.action.in_motor_order("default_pose", self.robot)
         self.reset()
 
     def __repr__(self) -> str:
@@ -65,7 +60,7 @@ class ContractSide:
         self.last_action = np.zeros(self.contract.layout.action.size)
 
     def signals(self, readings: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Return every signal that an observation can be made of, in the joint order of the observation."""
+        """Return every signal that an observation can be made of: joints in motor order, the last action in the layout's."""
         missing = [name for name in READINGS if name not in readings]
         if missing:
             raise ConfigError(f"expected readings {', '.join(READINGS)}, without {', '.join(missing)}")
@@ -73,30 +68,21 @@ class ContractSide:
             name: arrays.finite(arrays.floats(readings[name], name, (n,)), name).astype(np.float64)
             for name, n in READINGS.items()
         }
-        layout, contract = self.contract.layout, self.contract
-        last = self.last_action
-        if contract.last_action == "clipped":
+        layout, last = self.contract.layout, self.last_action
+        if self.contract.last_action == "clipped":
             last = np.clip(last, -layout.action.clip, layout.action.clip)
         phase = 2 * np.pi * self.step / (layout.rate_hz * layout.gait_period)
         return {
-            "base_lin_vel": given["base_lin_vel"],
-            "base_ang_vel": given["base_ang_vel"],
-            "projected_gravity": projected_gravity(given["quaternion"], contract.quaternion_order),
-            "velocity_commands": given["velocity_commands"],
-            "joint_pos": given["joint_pos"][self._order],
-            "joint_pos_rel": given["joint_pos"][self._order] - self._pose,
-            "joint_vel": given["joint_vel"][self._order],
+            **{name: values for name, values in given.items() if name != "quaternion"},
+            "projected_gravity": projected_gravity(given["quaternion"], self.contract.quaternion_order),
+            "joint_pos_rel": given["joint_pos"] - self._pose,
             "last_action": last[self._acting],
             "clock": np.array([np.sin(phase), np.cos(phase), np.sin(phase / 2)]),
         }
 
     def observe(self, readings: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
         """Return the observation (obs_dim,) of the readings (``READINGS``, each (n,)), float32."""
-        signals = self.signals(readings)
-        layout = self.contract.layout.observation
-        row = np.concatenate([signals[term.name] for term in layout.terms])
-        row = np.clip(row, -self._limits, self._limits) * self._scales
-        return np.clip(row, -layout.clip, layout.clip).astype(np.float32)
+        return self.contract.layout.observation.assemble(self.signals(readings), self.robot)
 
     def targets(self, action: ArrayLike) -> Array:
         """Take the network's action (act_dim,) and return the joint targets in motor order (12,), rad."""

@@ -152,6 +152,14 @@ def test_a_file_without_a_contract_fails(tmp_path):
     assert fails(check_policy(tmp_path / "walk")) == {"contract"}
 
 
+def test_a_policy_that_needs_a_velocity_that_no_robot_measures_is_warned_about(tmp_path):
+    def warned(layout):
+        return {f.name for f in check_policy(walker(tmp_path / layout, layout)).findings if f.status == "warn"}
+
+    assert "base_lin_vel" in warned("legged_gym")
+    assert "base_lin_vel" not in warned("rl_sar")
+
+
 # -- against a robot
 
 

@@ -1,0 +1,1 @@
+"""Small networks in C, C level only: see mlp.pxd."""

@@ -1,0 +1,53 @@
+"""A policy as compiled code: the same network as in training, in a few microseconds and without the GIL."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rfx.nn.contract import PolicyContract
+
+class CompiledPolicy:
+    contract: PolicyContract | None
+    def __init__(self) -> None: ...
+    @staticmethod
+    def from_layers(
+        layers: Sequence[Mapping[str, Any]],
+        tensors: Mapping[str, ArrayLike],
+        *,
+        normalizer: Mapping[str, Any] | None = None,
+        history: int = 1,
+        history_order: str = "oldest_first",
+        history_terms: Sequence[int] | None = None,
+        history_fill: str = "first",
+        action_scale: ArrayLike = 1.0,
+        action_offset: ArrayLike = 0.0,
+        action_clip: Any = None,
+        contract: PolicyContract | None = None,
+    ) -> CompiledPolicy: ...
+    @staticmethod
+    def from_policy(policy: Any, *, contract: PolicyContract | Mapping[str, Any] | None = None) -> CompiledPolicy: ...
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> CompiledPolicy: ...
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def act_dim(self) -> int: ...
+    @property
+    def input_dim(self) -> int: ...
+    @property
+    def history(self) -> int: ...
+    @property
+    def recurrent(self) -> bool: ...
+    @property
+    def layers(self) -> list[dict[str, Any]]: ...
+    @property
+    def tensors(self) -> dict[str, NDArray[np.float32]]: ...
+    @property
+    def settings(self) -> dict[str, Any]: ...
+    def __call__(self, obs: ArrayLike, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
+    def reset(self) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...

@@ -1,0 +1,84 @@
+"""Stacks of linear layers for the policies: built, seeded, computed and described in one place."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rfx import arrays
+from rfx.errors import ConfigError, DTypeError
+from rfx.nn.engine import Tensor, from_numpy, get_state_dict
+from rfx.nn.layers import ACTIVATIONS
+from rfx.seeding import rng_from_seed
+
+
+def check_activation(name: Any, what: str) -> str:
+    """Return the name of an activation if it is one; ConfigError says which there are."""
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        raise ConfigError(f"expected {what} to be one of {sorted(ACTIVATIONS)}, got {name!r:.80}")
+    return name
+
+
+def check_sizes(
+    obs_dim: Any, act_dim: Any, hidden: Any, default: Sequence[int] = (256, 256)
+) -> tuple[int, int, list[int]]:
+    """Return the sizes of a network as plain numbers, each at least 1."""
+    if hidden is None:
+        hidden = default
+    if isinstance(hidden, (str, bytes)) or not isinstance(hidden, (Sequence, np.ndarray)):
+        raise DTypeError(f"expected hidden as a list of layer sizes, got {type(hidden).__name__}")
+    sizes = [arrays.integer(n, f"hidden[{i}]", minimum=1) for i, n in enumerate(hidden)]
+    return arrays.integer(obs_dim, "obs_dim", minimum=1), arrays.integer(act_dim, "act_dim", minimum=1), sizes
+
+
+def activate(x: Tensor, name: str | None) -> Tensor:
+    """Return ``x`` behind the activation of that name; as it is for None."""
+    return x if name is None else getattr(x, name)()
+
+
+def run_stack(x: Tensor, layers: Sequence[Any], norms: Sequence[Any], activation: str) -> Tensor:
+    """Return ``x`` behind linear layers, each followed by its layer norm, if there is one, and the activation."""
+    for i, layer in enumerate(layers):
+        x = layer(x)
+        if norms:
+            x = norms[i](x)
+        x = activate(x, activation)
+    return x
+
+
+def describe_linear(name: str) -> dict[str, Any]:
+    """Return the description of one linear layer with a bias."""
+    return {"type": "linear", "weight": f"{name}.weight", "bias": f"{name}.bias"}
+
+
+def describe_stack(count: int, prefix: str, norm: bool, activation: str) -> list[dict[str, Any]]:
+    """Return the description of what :func:`run_stack` computes."""
+    found: list[dict[str, Any]] = []
+    for i in range(count):
+        found.append(describe_linear(f"{prefix}.{i}"))
+        if norm:
+            name = f"norms.{i}"
+            found.append({"type": "layer_norm", "weight": f"{name}.weight", "bias": f"{name}.bias", "eps": 1e-5})
+        found.append({"type": activation})
+    return found
+
+
+def seed_weights(policy: Any, seed: int | None) -> None:
+    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad's own draw stays.
+
+    Each number is uniform in ``+-1 / sqrt(in)``, biases too (of a recurrent layer ``+-1 / sqrt(size)``); layer norms and
+    ``log_std`` stay as they are.
+    """
+    if seed is None:
+        return
+    rng = rng_from_seed(arrays.integer(seed, "seed", minimum=0))
+    own = get_state_dict(policy)
+    for name, tensor in own.items():
+        weight = own.get(name.removesuffix("bias") + "weight", tensor)
+        if "_" in name.rpartition(".")[2]:  # weight_ih, bias_hh, ...
+            weight = own.get(f"{name.rpartition('.')[0]}.weight_hh", tensor)
+        if len(weight.shape) == 2:
+            bound = 1.0 / math.sqrt(weight.shape[1])
+            values = rng.uniform(-bound, bound, size=tuple(int(n) for n in tensor.shape))
+            tensor.replace(from_numpy(np.asarray(values, np.float32)))

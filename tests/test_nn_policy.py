@@ -5,9 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-
-pytest.importorskip("tinygrad")
-
+import tinygrad_here  # noqa: F401
 from tinygrad import Context, Tensor, TinyJit
 from tinygrad.nn import Linear
 from tinygrad.nn.optim import SGD
@@ -148,6 +146,12 @@ def test_the_same_seed_gives_the_same_weights():
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert not np.array_equal(one["layers.0.weight"], other["layers.0.weight"])
     assert np.abs(one["layers.0.weight"]).max() <= 1 / np.sqrt(3)
+    drawn = []
+    for seed in (5, 5, 6):
+        Tensor.manual_seed(seed)
+        drawn.append(MLP(3, 2, []).get_parameters()["layers.0.weight"])
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,14 @@ def describe_stack(count: int, prefix: str, norm: bool, activation: str) -> list
 
 
 def seed_weights(policy: Any, seed: int | None) -> None:
-    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad's own draw stays.
+    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad draws the seed.
 
     Each number is uniform in ``+-1 / sqrt(in)``, biases too (of a recurrent layer ``+-1 / sqrt(size)``); layer norms and
-    ``log_std`` stay as they are.
+    ``log_std`` stay as they are. Drawn here, they need no kernels of their own.
     """
     if seed is None:
-        return
+        high, low = (int(x) for x in (Tensor.rand(2).numpy() * 2.0**24))
+        seed = high << 24 | low
     rng = rng_from_seed(arrays.integer(seed, "seed", minimum=0))
     own = get_state_dict(policy)
     for name, tensor in own.items():

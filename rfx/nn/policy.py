@@ -357,7 +357,10 @@ class Policy:
 
     @classmethod
     def _from_files(cls, files: PolicyFiles) -> "Policy":
-        made = cls.from_config_dict(files.policy_config)
+        config = files.policy_config
+        if "seed" in inspect.signature(cls.__init__).parameters:
+            config.setdefault("seed", 0)  # no need to draw weights that are replaced
+        made = cls.from_config_dict(config)
         made._take(files)
         made.set_parameters(files.tensors)
         return made

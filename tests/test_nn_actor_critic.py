@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
+import tinygrad_here  # noqa: F401
 from scipy import integrate, stats
-
-pytest.importorskip("tinygrad")
-
 from tinygrad import Context, Tensor, TinyJit
 
 from rfx.errors import InvalidStateError, InvalidValueError, ShapeError

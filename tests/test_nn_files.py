@@ -137,7 +137,7 @@ def test_without_the_exchange_a_save_still_replaces(saved, monkeypatch):
 
 def test_a_reader_during_saves_sees_one_policy_or_another(saved):
     def save():
-        for i in range(60):
+        for i in range(20):
             weights = {name: np.full_like(value, i) for name, value in WEIGHTS.items()}
             write_policy_directory(saved, CONFIG | {"training": {"i": i}}, weights)
 

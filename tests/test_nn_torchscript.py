@@ -5,9 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-
-pytest.importorskip("tinygrad")
-
+import tinygrad_here  # noqa: F401
 
 pytest.importorskip("torch")
 

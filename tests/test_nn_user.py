@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("tinygrad")
-
+import tinygrad_here  # noqa: F401
 from tinygrad import Context, Tensor, TinyJit
 from tinygrad.nn import Linear
 from tinygrad.nn.optim import Adam
@@ -85,7 +83,7 @@ def test_a_policy_is_trained_saved_and_used_elsewhere(tmp_path):
     rng = np.random.default_rng(0)
     teacher = rng.standard_normal((6, 2)) * 0.5
     normalizer = ObservationNormalizer(6)
-    policy = MLP(6, 2, [16], seed=0)
+    policy = MLP(6, 2, [8], seed=0)
     optimiser = Adam(policy.parameters(), lr=0.02)
 
     @TinyJit
@@ -98,15 +96,15 @@ def test_a_policy_is_trained_saved_and_used_elsewhere(tmp_path):
 
     losses = []
     with Context(TRAINING=1):
-        for _ in range(200):
-            raw = 3.0 + 2.0 * rng.standard_normal((64, 6))
+        for _ in range(150):
+            raw = 3.0 + 2.0 * rng.standard_normal((32, 6))
             obs = normalizer(raw).astype(np.float32)
             actions = np.tanh((raw - 3.0) / 2.0 @ teacher).astype(np.float32)
             losses.append(learn(policy.tensor(obs), Tensor(actions).realize()).item())
     assert np.mean(losses[-20:]) < 0.05 * losses[0]
 
     normalizer.frozen = True
-    path = policy.save(tmp_path / "walk", normalizer=normalizer, robot_config=GO2, training_info={"steps": 200})
+    path = policy.save(tmp_path / "walk", normalizer=normalizer, robot_config=GO2, training_info={"steps": 150})
     raw = 3.0 + 2.0 * rng.standard_normal((5, 6))
     np.save(tmp_path / "obs.npy", raw)
     code = (
@@ -114,7 +112,7 @@ def test_a_policy_is_trained_saved_and_used_elsewhere(tmp_path):
         "from rfx.nn import Policy\n"
         "policy = Policy.load('walk')\n"
         "np.save('actions.npy', policy(np.load('obs.npy')).numpy())\n"
-        "assert policy.training_info == {'steps': 200} and policy.robot_config.name == 'go2'\n"
+        "assert policy.training_info == {'steps': 150} and policy.robot_config.name == 'go2'\n"
     )
     root = str(Path(__file__).parent.parent)
     subprocess.run(
@@ -134,18 +132,18 @@ def test_a_policy_gradient_finds_the_better_action():
 
     @TinyJit
     def learn(obs, action, advantage, old):
-        _, log_prob, entropy, value = ac.get_action_and_value(obs, action)
+        _, log_prob, _, value = ac.get_action_and_value(obs, action)
         ratio = (log_prob - old).exp()
         clipped = ratio.clip(0.8, 1.2)
-        loss = -(ratio * advantage).minimum(clipped * advantage).mean() - 0.001 * entropy
+        loss = -(ratio * advantage).minimum(clipped * advantage).mean()
         loss = loss + 0.5 * (value - advantage).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         return loss.realize()
 
-    obs = np.ones((128, 1), np.float32)
-    for i in range(25):
+    obs = np.ones((64, 1), np.float32)
+    for i in range(20):
         action, log_prob, *_ = ac.get_action_and_value(obs, seed=i)
         reward = -np.square(action.numpy()[:, 0] - 0.6)
         advantage = ((reward - reward.mean()) / reward.std()).astype(np.float32)

@@ -134,10 +134,9 @@ def check_normalizer(data: Mapping[str, Any], what: str = NORMALIZER) -> dict[st
     found = set(data) - {"format", "version"}
     if found != keys:
         raise ConfigError(f"{what}: expected the keys {sorted(keys)}, got {sorted(found)}")
-    if (data.get("format", "rfx-normalizer"), data.get("version", 1)) != ("rfx-normalizer", 1):
-        raise ConfigError(
-            f"{what}: expected format rfx-normalizer, version 1, got {data['format']!r}, {data['version']!r}"
-        )
+    kind = (data.get("format", "rfx-normalizer"), data.get("version", 1))
+    if kind != ("rfx-normalizer", 1):
+        raise ConfigError(f"{what}: expected format rfx-normalizer, version 1, got {kind[0]!r}, {kind[1]!r}")
     mean = arrays.finite(arrays.floats(data["mean"], f"{what}: mean", (None,), np.float64), f"{what}: mean")
     var = arrays.finite(arrays.floats(data["var"], f"{what}: var", mean.shape, np.float64), f"{what}: var")
     if not mean.size or var.min() < 0:

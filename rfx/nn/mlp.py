@@ -34,7 +34,7 @@ class MLP(Policy):
     layer_norm : bool
         Whether each hidden layer is normalised before its activation.
     seed : int, optional
-        Of the first weights; without one they are drawn by tinygrad (``Tensor.manual_seed``).
+        Of the first weights; without one tinygrad draws it (``Tensor.manual_seed``).
 
     Raises
     ------

@@ -1,7 +1,9 @@
 """Stacks of linear layers for the policies: built, seeded, computed and described in one place."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,19 @@ from rfx.errors import ConfigError, DTypeError
 from rfx.nn.engine import Tensor, from_numpy, get_state_dict
 from rfx.nn.layers import ACTIVATIONS
 from rfx.seeding import rng_from_seed
+
+_DRAWING = ContextVar("drawing", default=True)
+LARGEST = 1 << 24
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Build networks whose weights are not drawn, because they are given next."""
+    token = _DRAWING.set(False)
+    try:
+        yield
+    finally:
+        _DRAWING.reset(token)
 
 
 def check_activation(name: Any, what: str) -> str:
@@ -23,13 +38,16 @@ def check_activation(name: Any, what: str) -> str:
 def check_sizes(
     obs_dim: Any, act_dim: Any, hidden: Any, default: Sequence[int] = (256, 256)
 ) -> tuple[int, int, list[int]]:
-    """Return the sizes of a network as plain numbers, each at least 1."""
+    """Return the sizes of a network as plain numbers, each from 1 to 16 million."""
     if hidden is None:
         hidden = default
     if isinstance(hidden, (str, bytes)) or not isinstance(hidden, (Sequence, np.ndarray)):
         raise DTypeError(f"expected hidden as a list of layer sizes, got {type(hidden).__name__}")
-    sizes = [arrays.integer(n, f"hidden[{i}]", minimum=1) for i, n in enumerate(hidden)]
-    return arrays.integer(obs_dim, "obs_dim", minimum=1), arrays.integer(act_dim, "act_dim", minimum=1), sizes
+
+    def size(value: Any, name: str) -> int:
+        return arrays.integer(value, name, minimum=1, maximum=LARGEST)
+
+    return size(obs_dim, "obs_dim"), size(act_dim, "act_dim"), [size(n, f"hidden[{i}]") for i, n in enumerate(hidden)]
 
 
 def activate(x: Tensor, name: str | None) -> Tensor:
@@ -65,13 +83,16 @@ def describe_stack(count: int, prefix: str, norm: bool, activation: str) -> list
 
 
 def seed_weights(policy: Any, seed: int | None) -> None:
-    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad's own draw stays.
+    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad draws the seed.
 
     Each number is uniform in ``+-1 / sqrt(in)``, biases too (of a recurrent layer ``+-1 / sqrt(size)``); layer norms and
-    ``log_std`` stay as they are.
+    ``log_std`` stay as they are. Drawn here, they need no kernels of their own.
     """
-    if seed is None:
+    if not _DRAWING.get():
         return
+    if seed is None:
+        high, low = (int(x) for x in (Tensor.rand(2).numpy() * 2.0**24))
+        seed = high << 24 | low
     rng = rng_from_seed(arrays.integer(seed, "seed", minimum=0))
     own = get_state_dict(policy)
     for name, tensor in own.items():

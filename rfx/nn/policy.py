@@ -15,6 +15,7 @@ from rfx.errors import ConfigError, DTypeError, ShapeError
 from rfx.nn.calls import CompiledCalls
 from rfx.nn.engine import DEVICE, Tensor, dtypes, from_numpy, get_state_dict
 from rfx.nn.files import PolicyFiles, plain, read_policy_directory, write_policy_directory
+from rfx.nn.networks import undrawn
 from rfx.nn.normalizer import ObservationNormalizer
 from rfx.robots import RobotConfig
 
@@ -357,7 +358,8 @@ class Policy:
 
     @classmethod
     def _from_files(cls, files: PolicyFiles) -> "Policy":
-        made = cls.from_config_dict(files.policy_config)
+        with undrawn():
+            made = cls.from_config_dict(files.policy_config)
         made._take(files)
         made.set_parameters(files.tensors)
         return made
@@ -381,7 +383,8 @@ class Policy:
 
 
 def _rebuild(cls: type[Policy], config: dict[str, Any], parameters: dict[str, Any], rest: tuple[Any, ...]) -> Policy:
-    made = cls.from_config_dict(config)
+    with undrawn():
+        made = cls.from_config_dict(config)
     made.set_parameters(parameters)
     made.normalizer = rest[0]
     made._rfx.robot_config, made._rfx.training_info, made._rfx.contract = rest[1:]

@@ -98,3 +98,6 @@ cdef class CustomBatch(BatchedEnv):
         cdef Py_ssize_t i
         for i in range(n):
             self.spec.observe(self.cell(first + i, 0), self.parameters(first + i, room), obs + i * self.obs_dim)
+
+    def __reduce__(self):
+        raise DTypeError("expected what can be pickled, got functions of C: make the environments anew and load_state_dict()")

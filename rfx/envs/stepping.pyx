@@ -115,11 +115,15 @@ cdef class VecEnv:
             raise ConfigError(f"expected no options and {env.num_envs} environments with an engine, got {num_envs} and {options}")
         else:
             engine = env
+        self.take_over(env if isinstance(env, str) else type(env).__name__, engine)
+        self.reset_all(seed)
+
+    cdef int take_over(self, str env_id, object engine) except -1:
         self.engine, self.compiled = engine, engine if isinstance(engine, BatchedEnv) else None
-        self.env_id = env if isinstance(env, str) else type(env).__name__
+        self.env_id = env_id
         self.num_envs, self.obs_dim = engine.num_envs, engine.obs_dim
         self.observation_space, self.action_space = engine.observation_space, engine.action_space
-        self.reset_all(seed)
+        return 0
 
     def reset_all(self, seed=None):
         """Begin all episodes anew; with a seed the streams begin anew as well. Returns (n, obs_dim), a new array."""
@@ -182,5 +186,22 @@ cdef class VecEnv:
         """The numbers of the physics as they are now: a dict of arrays, (n,) float64, copies."""
         return self.engine.physics
 
+    def state_dict(self):
+        """Return all that a run goes on from, a dict of arrays."""
+        return self.engine.state_dict()
+
+    def load_state_dict(self, state):
+        """Take over what :meth:`state_dict` of such environments gave; on an error nothing changes."""
+        self.engine.load_state_dict(state)
+
+    def __reduce__(self):
+        return _rebuild, (self.env_id, self.engine)
+
     def __repr__(self):
         return f"VecEnv({self.env_id!r}, num_envs={self.num_envs})"
+
+
+def _rebuild(env_id, engine):
+    cdef VecEnv made = VecEnv.__new__(VecEnv)
+    made.take_over(env_id, engine)
+    return made

@@ -76,11 +76,18 @@ cdef class BatchedEnv(Physics):
         # What is observed, which actions there are, and how many numbers a state has.
         self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
         self.state_dim, self.obs_dim = state_dim, observation_space.shape[0]
+        self.physics_names = ()
         self.observation_space, self.action_space = observation_space, action_space
         if isinstance(action_space, Discrete):
             self.choices, self.action_dim = action_space.n, 1
         else:
             self.choices, self.action_dim = 0, action_space.shape[0]
+        return 0
+
+    cdef int made(self) except -1:
+        # That __init__ has been run: before, obs_dim is not what `observe` writes.
+        if self.observation_space is None:
+            raise InvalidStateError(f"expected a {type(self).__name__} that was made by calling it")
         return 0
 
     cdef double* cell(self, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
@@ -157,6 +164,7 @@ cdef class BatchedEnv(Physics):
         ShapeError, DTypeError
             ``mask`` is not (num_envs,) of bool, or ``out`` does not fit.
         """
+        self.made()
         obs = arrays.out_array(out, (self.num_envs, self.obs_dim), np.float32)
         cdef const unsigned char* chosen = NULL
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
@@ -202,6 +210,7 @@ cdef class BatchedEnv(Physics):
     cdef int take(self, object actions, object obs, object rewards, object terminated, object truncated, object terminal_obs,
                   int autoreset) except -1:
         cdef Py_ssize_t n = self.num_envs, d = self.obs_dim, bad
+        self.made()
         if autoreset != SAME and autoreset != NEXT and autoreset != NEVER:
             raise ConfigError(f"expected autoreset to be SAME_STEP, NEXT_STEP or DISABLED, got {autoreset}")
         given = self.taken(actions)

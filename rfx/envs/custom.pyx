@@ -61,7 +61,6 @@ cdef class CustomBatch(BatchedEnv):
         elif not isinstance(action_space, Box) or len(action_space.shape) != 1:
             raise ShapeError(f"expected the action space to be Discrete or a Box of one axis, got {action_space!r}")
         self.describe(self.spec.state_size, observation_space, action_space, max_episode_steps)
-        self.physics_names = ()
         for name, value in (parameters or {}).items():
             self.add_physics(name, arrays.number(value, name))
 

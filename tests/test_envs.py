@@ -259,6 +259,14 @@ def test_the_example_of_the_design_document():
     assert (batch.obs.shape, batch.rewards.shape, batch.terminated.dtype) == ((64, 4), (64,), bool)
 
 
+def test_what_was_never_made_is_not_stepped():
+    batch = type(batch_of("CartPole-v1", 1)).__new__(type(batch_of("CartPole-v1", 1)), 4)
+    with pytest.raises(InvalidStateError):
+        batch.reset()
+    with pytest.raises(InvalidStateError):
+        batch.step([1] * 4, *outputs(batch), DISABLED)
+
+
 def test_the_examples_of_the_guide_run():
     guide, names = Path(__file__).parent.parent / "docs" / "envs.md", {}
     for block in re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL):

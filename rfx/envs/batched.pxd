@@ -21,6 +21,7 @@ cdef class BatchedEnv(Physics):
 
     cdef int describe(self, Py_ssize_t state_dim, object observation_space, object action_space,
                       object max_episode_steps) except -1
+    cdef int made(self) except -1
     cdef double* cell(self, Py_ssize_t i, Py_ssize_t k) noexcept nogil
     cdef void begin(self, Py_ssize_t i) noexcept nogil
     cdef void derive(self, Py_ssize_t first, Py_ssize_t n) noexcept nogil

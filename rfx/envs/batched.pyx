@@ -10,7 +10,7 @@ import importlib
 
 import numpy as np
 
-from rfx.envs.physics cimport Physics
+from rfx.envs.physics cimport Parts, Physics, part, parts_of
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
 
 from rfx import arrays
@@ -78,11 +78,18 @@ cdef class BatchedEnv(Physics):
         # What is observed, which actions there are, and how many numbers a state has.
         self.max_episode_steps = arrays.integer(max_episode_steps, "max_episode_steps", minimum=1, maximum=2**62)
         self.state_dim, self.obs_dim = state_dim, observation_space.shape[0]
+        self.physics_names = ()
         self.observation_space, self.action_space = observation_space, action_space
         if isinstance(action_space, Discrete):
             self.choices, self.action_dim = action_space.n, 1
         else:
             self.choices, self.action_dim = 0, action_space.shape[0]
+        return 0
+
+    cdef int made(self) except -1:
+        # That __init__ has been run: before, obs_dim is not what `observe` writes.
+        if self.observation_space is None:
+            raise InvalidStateError(f"expected a {type(self).__name__} that was made by calling it")
         return 0
 
     cdef double* cell(self, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
@@ -159,6 +166,7 @@ cdef class BatchedEnv(Physics):
         ShapeError, DTypeError
             ``mask`` is not (num_envs,) of bool, or ``out`` does not fit.
         """
+        self.made()
         obs = arrays.out_array(out, (self.num_envs, self.obs_dim), np.float32)
         cdef const unsigned char* chosen = NULL
         cdef float* to = <float*>cnp.PyArray_DATA(obs)
@@ -204,6 +212,7 @@ cdef class BatchedEnv(Physics):
     cdef int take(self, object actions, object obs, object rewards, object terminated, object truncated, object terminal_obs,
                   int autoreset) except -1:
         cdef Py_ssize_t n = self.num_envs, d = self.obs_dim, bad
+        self.made()
         if autoreset != SAME and autoreset != NEXT and autoreset != NEVER:
             raise ConfigError(f"expected autoreset to be SAME_STEP, NEXT_STEP or DISABLED, got {autoreset}")
         given = self.taken(actions)
@@ -313,6 +322,57 @@ cdef class BatchedEnv(Physics):
         self.derive(0, self.num_envs)
         lock_leave(&self.lock)
 
+    def state_dict(self):
+        """Return all that a run goes on from: states, steps, streams of random numbers and drift, as a dict of arrays."""
+        streams = self.streams()
+        states, steps = np.empty((self.num_envs, self.state_dim)), np.empty(self.num_envs, np.int64)
+        over = np.empty(self.num_envs, np.bool_)
+        cdef Parts parts = parts_of(streams)
+        cdef double* state = <double*>cnp.PyArray_DATA(states)
+        cdef Py_ssize_t i, k
+        lock_take_gil(&self.lock)
+        for i in range(self.num_envs):
+            for k in range(self.state_dim):
+                state[i * self.state_dim + k] = self.cell(i, k)[0]
+        memcpy(cnp.PyArray_DATA(steps), self.steps, self.num_envs * sizeof(int64_t))
+        memcpy(cnp.PyArray_DATA(over), self.over, self.num_envs)
+        self.copy_streams(&parts, False)
+        lock_leave(&self.lock)
+        return {"states": states, "steps": steps, "over": over, **streams}
+
+    def load_state_dict(self, state):
+        """Take over what :meth:`state_dict` of such environments gave; on an error nothing changes.
+
+        Raises
+        ------
+        ConfigError
+            It is not the dict of such environments.
+        ShapeError, InvalidValueError
+            An array has another shape or dtype, or numbers that cannot be.
+        """
+        cdef Py_ssize_t n = self.num_envs, i
+        if not isinstance(state, dict) or set(state) != {"states", "steps", "over", *self.streams()}:
+            raise ConfigError(f"expected a dict with states, steps, over, {', '.join(self.streams())}")
+        states = part(state, "states", (n, self.state_dim), np.float64)
+        steps, over = part(state, "steps", (n,), np.int64), part(state, "over", (n,), np.bool_)
+        streams = self.checked_streams(state)
+        cdef Parts parts = parts_of(streams)
+        cdef const unsigned char* ended = <const unsigned char*>cnp.PyArray_DATA(over)
+        self.set_states(states, steps)
+        lock_take_gil(&self.lock)
+        self.ended = 0
+        for i in range(n):
+            self.over[i] = ended[i]
+            self.ended += ended[i]
+        self.copy_streams(&parts, True)
+        lock_leave(&self.lock)
+
+    def __reduce__(self):
+        options = {name: self.physics_of_all[k * self.physics_stride] for k, name in enumerate(self.physics_names)}
+        for k in range(self.drifting):
+            options[self.physics_names[self.rules[k].row]] = self.rules[k].start
+        return _rebuild, (type(self), self.num_envs, self.max_episode_steps, options, self.ways, self.state_dict())
+
     def __repr__(self):
         return f"{type(self).__name__}(num_envs={self.num_envs})"
 
@@ -334,4 +394,12 @@ def batch_of(env_id, num_envs, **options):
     made = kind(num_envs, **options)
     if drift is not None:
         made.set_drift(drift)
+    return made
+
+
+def _rebuild(kind, num_envs, max_episode_steps, options, ways, state):
+    made = kind(num_envs, max_episode_steps=max_episode_steps, **options)
+    if ways:
+        made.set_drift(ways)
+    made.load_state_dict(state)
     return made

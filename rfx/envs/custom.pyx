@@ -61,7 +61,6 @@ cdef class CustomBatch(BatchedEnv):
         elif not isinstance(action_space, Box) or len(action_space.shape) != 1:
             raise ShapeError(f"expected the action space to be Discrete or a Box of one axis, got {action_space!r}")
         self.describe(self.spec.state_size, observation_space, action_space, max_episode_steps)
-        self.physics_names = ()
         for name, value in (parameters or {}).items():
             self.add_physics(name, arrays.number(value, name))
 
@@ -98,3 +97,6 @@ cdef class CustomBatch(BatchedEnv):
         cdef Py_ssize_t i
         for i in range(n):
             self.spec.observe(self.cell(first + i, 0), self.parameters(first + i, room), obs + i * self.obs_dim)
+
+    def __reduce__(self):
+        raise DTypeError("expected what can be pickled, got functions of C: make the environments anew and load_state_dict()")

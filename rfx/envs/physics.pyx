@@ -1,11 +1,13 @@
 """Many environments' physics and random numbers: the same in all, or drifting in each."""
 
-from libc.stdint cimport uint64_t
+cimport numpy as cnp
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 import numpy as np
 
-from rfx.kernels.chacha cimport ChaCha, chacha_seed, mix_seed
+from rfx.kernels.chacha cimport ChaCha, chacha_position, chacha_seed, chacha_seek, mix_seed
 from rfx.kernels.drift cimport DRIFT_LINEAR, DRIFT_SINE, DRIFT_WALK, Drifter, DriftRule, drift_begin, drift_tick
 from rfx.kernels.lock cimport lock_leave, lock_take, lock_take_gil
 
@@ -14,10 +16,47 @@ from rfx.envs.drift import Drift
 from rfx.envs.masks import mask_of
 from rfx.errors import ConfigError, ShapeError
 
+cnp.import_array()
+
 cdef enum:
     DRIFTS = 1               # the stream of drift is this child of an environment's seed
 
 cdef object LARGEST_SEED = 2**64 - 1
+
+
+cdef void copy_keys(ChaCha* rngs, Py_ssize_t n, uint32_t* keys, uint64_t* positions, bint back) noexcept nogil:
+    # The streams of random numbers to keys, (n, 8), and positions, (n,), or back from them.
+    cdef Py_ssize_t i
+    for i in range(n):
+        if back:
+            memcpy(rngs[i].key, keys + 8 * i, 32)
+            chacha_seek(rngs + i, positions[i])
+        else:
+            memcpy(keys + 8 * i, rngs[i].key, 32)
+            positions[i] = chacha_position(rngs + i)
+
+
+cdef object part(object state, str name, object shape, object dtype):
+    # One array of a state dict, of this shape and dtype.
+    array = state[name]
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+        raise ShapeError(f"expected {name} to be an array of {np.dtype(dtype)} of shape {shape}, "
+                         f"got {getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}")
+    return np.ascontiguousarray(array)
+
+
+cdef Parts parts_of(dict streams):
+    # Where the arrays are; they must outlive it.
+    cdef Parts p
+    p.keys = <uint32_t*>cnp.PyArray_DATA(streams["keys"])
+    p.positions = <uint64_t*>cnp.PyArray_DATA(streams["positions"])
+    p.drift_keys = <uint32_t*>cnp.PyArray_DATA(streams["drift_keys"])
+    p.drift_positions = <uint64_t*>cnp.PyArray_DATA(streams["drift_positions"])
+    p.values = <double*>cnp.PyArray_DATA(streams["values"])
+    p.middles = <double*>cnp.PyArray_DATA(streams["middles"])
+    p.phases = <double*>cnp.PyArray_DATA(streams["phases"])
+    p.ticks = <int64_t*>cnp.PyArray_DATA(streams["ticks"])
+    return p
 
 
 cdef class Physics:
@@ -30,6 +69,9 @@ cdef class Physics:
         if self.rngs == NULL or self.physics_of_all == NULL:
             raise MemoryError(f"{self.num_envs} environments do not fit")
         self.physics_stride, self.physics_names = 1, ()
+        cdef Py_ssize_t i
+        for i in range(self.num_envs):
+            chacha_seed(self.rngs + i, mix_seed(0, i))
 
     def __dealloc__(self):
         free(self.rngs)
@@ -113,7 +155,51 @@ cdef class Physics:
         self.widen(len(drift))
         for k, (name, way) in enumerate(drift.items()):
             self.set_rule(k, self.physics_names.index(name), way)
+        self.ways = dict(drift)
         self.seed_from(0)
+
+    cdef dict streams(self):
+        # Room for the streams and for what drifts.
+        n, k = self.num_envs, self.drifting
+        m = n if k else 0
+        return {
+            "keys": np.empty((n, 8), np.uint32), "positions": np.empty(n, np.uint64),
+            "drift_keys": np.empty((m, 8), np.uint32), "drift_positions": np.empty(m, np.uint64),
+            "values": np.empty((k, n)), "middles": np.empty((k, n)), "phases": np.empty((k, n)),
+            "ticks": np.empty((k, n), np.int64),
+        }
+
+    cdef dict checked_streams(self, dict state):
+        # The same parts of a state dict.
+        cdef Py_ssize_t k
+        found = {name: part(state, name, room.shape, room.dtype) for name, room in self.streams().items()}
+        for name in ("values", "middles", "phases"):
+            arrays.finite(found[name], name)
+        for k in range(self.drifting):
+            least, most = self.rules[k].low, self.rules[k].high
+            if found["values"][k].min() < least or found["values"][k].max() > most:
+                raise ConfigError(f"expected values within [{least:g}, {most:g}]")
+        return found
+
+    cdef void copy_streams(self, Parts* p, bint back) noexcept nogil:
+        # The streams and what drifts to the arrays, or back from them; the lock is the caller's.
+        cdef Py_ssize_t i, j, k, n = self.num_envs
+        cdef double* value
+        copy_keys(self.rngs, n, p.keys, p.positions, back)
+        if self.drifting:
+            copy_keys(self.drift_rngs, n, p.drift_keys, p.drift_positions, back)
+        for k in range(self.drifting):
+            for i in range(n):
+                j = k * n + i
+                value = self.physics_of_all + self.rules[k].row * n + i
+                if back:
+                    value[0] = p.values[j]
+                    self.drifters[j].middle, self.drifters[j].phase = p.middles[j], p.phases[j]
+                    self.drifters[j].ticks = p.ticks[j]
+                else:
+                    p.values[j] = value[0]
+                    p.middles[j], p.phases[j] = self.drifters[j].middle, self.drifters[j].phase
+                    p.ticks[j] = self.drifters[j].ticks
 
     cdef object may_be(self, str name, double value):
         # An error where a number of the physics cannot have this value.

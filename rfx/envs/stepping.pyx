@@ -110,12 +110,16 @@ cdef class VecEnv:
     cdef StepBatch older
 
     def __init__(self, env, num_envs=None, seed=0, workers=0, **options):
-        engine = engine_of(env, num_envs, workers, options)
+        name = env if isinstance(env, str) else getattr(env, "__name__", type(env).__name__)
+        self.take_over(name, engine_of(env, num_envs, workers, options))
+        self.reset_all(seed)
+
+    cdef int take_over(self, str env_id, object engine) except -1:
         self.engine, self.compiled = engine, engine if isinstance(engine, BatchedEnv) else None
-        self.env_id = env if isinstance(env, str) else getattr(env, "__name__", type(engine).__name__)
+        self.env_id = env_id
         self.num_envs, self.obs_dim = engine.num_envs, engine.obs_dim
         self.observation_space, self.action_space = engine.observation_space, engine.action_space
-        self.reset_all(seed)
+        return 0
 
     def reset_all(self, seed=None):
         """Begin all episodes anew; with a seed the streams begin anew as well. Returns (n, obs_dim), a new array."""
@@ -192,5 +196,22 @@ cdef class VecEnv:
     def __exit__(self, *details):
         self.close()
 
+    def state_dict(self):
+        """Return all that a run goes on from, a dict of arrays."""
+        return self.engine.state_dict()
+
+    def load_state_dict(self, state):
+        """Take over what :meth:`state_dict` of such environments gave; on an error nothing changes."""
+        self.engine.load_state_dict(state)
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.env_id, self.engine)
+
     def __repr__(self):
         return f"VecEnv({self.env_id!r}, num_envs={self.num_envs})"
+
+
+def _rebuild(kind, env_id, engine):
+    cdef VecEnv made = kind.__new__(kind)
+    made.take_over(env_id, engine)
+    return made

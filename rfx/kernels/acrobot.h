@@ -3,6 +3,7 @@
 #define RFX_ACROBOT_H
 
 #include <math.h>
+#include <stdint.h>
 
 #include "rotation_rows.h" /* RFX_CLONES, RFX_INLINE */
 
@@ -37,7 +38,7 @@ RFX_CLONES static void rfx_acrobot_accelerations(
     const double *restrict d1, const double *restrict d2, const double *restrict d2_squared, const double *restrict s2,
     const double *restrict c_both, const double *restrict c_upper, const double *restrict rate1,
     const double *restrict rate1_squared, const double *restrict rate2, const double *restrict rate2_squared,
-    const long long *restrict actions, Py_ssize_t n, double *restrict a1, double *restrict a2)
+    const int64_t *restrict actions, Py_ssize_t n, double *restrict a1, double *restrict a2)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
         double torque = (double)(actions[i] - 1);

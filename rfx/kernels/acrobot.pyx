@@ -16,7 +16,7 @@ cdef extern from "acrobot.h" nogil:
         const double* m1, const double* m2, const double* l1, const double* com1, const double* com2,
         const double* com2_squared, const double* inertia, const double* d1, const double* d2, const double* d2_squared,
         const double* s2, const double* c_both, const double* c_upper, const double* rate1, const double* rate1_squared,
-        const double* rate2, const double* rate2_squared, const long long* actions, Py_ssize_t n, double* a1, double* a2)
+        const double* rate2, const double* rate2_squared, const int64_t* actions, Py_ssize_t n, double* a1, double* a2)
     void stage_block "rfx_acrobot_stage"(
         const double* y, const double* k, const double* dt, double part, Py_ssize_t n, double* out)
     void sum_block "rfx_acrobot_sum"(
@@ -53,7 +53,7 @@ cdef void rates(
     square_n(y[2], n, rate1_squared)
     square_n(y[3], n, rate2_squared)
     accelerations_block(p[0], p[1], p[2], p[3], p[4], squares.com2, p[5], d1, d2, d2_squared, s2, c_both, c_upper, y[2],
-                        rate1_squared, y[3], rate2_squared, <const long long*>actions, n, k.of[2], k.of[3])
+                        rate1_squared, y[3], rate2_squared, actions, n, k.of[2], k.of[3])
     for i in range(n):
         k.of[0][i], k.of[1][i] = y[2][i], y[3][i]
 

@@ -2,6 +2,8 @@
 #ifndef RFX_CARTPOLE_H
 #define RFX_CARTPOLE_H
 
+#include <stdint.h>
+
 #include "rotation_rows.h" /* RFX_CLONES */
 
 /* One explicit Euler step: all rates are those before the step. Each operation is rounded on its own, in Gymnasium's order. */
@@ -9,9 +11,9 @@ RFX_CLONES static void rfx_cartpole_block(const double *restrict gravity, const 
                                           const double *restrict masspole, const double *restrict length,
                                           const double *restrict force_mag, const double *restrict tau,
                                           const double *restrict s, const double *restrict c,
-                                          const long long *restrict actions, Py_ssize_t n, double *restrict x,
+                                          const int64_t *restrict actions, Py_ssize_t n, double *restrict x,
                                           double *restrict x_dot, double *restrict theta, double *restrict theta_dot,
-                                          long long *restrict out_of_bounds)
+                                          int64_t *restrict out_of_bounds)
 {
     const double most = 12 * 2 * 3.141592653589793 / 360;
     for (Py_ssize_t i = 0; i < n; i++) {

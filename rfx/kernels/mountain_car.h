@@ -2,10 +2,12 @@
 #ifndef RFX_MOUNTAIN_CAR_H
 #define RFX_MOUNTAIN_CAR_H
 
+#include <stdint.h>
+
 #include "rotation_rows.h" /* RFX_CLONES, RFX_INLINE */
 
 /* Three times the position, whose cosine is the slope; in float32 where Gymnasium has the state in float32. */
-RFX_CLONES static void rfx_car_angle(const double *restrict position, const long long *restrict steps, Py_ssize_t n,
+RFX_CLONES static void rfx_car_angle(const double *restrict position, const int64_t *restrict steps, Py_ssize_t n,
                                      double *restrict angle)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -16,8 +18,8 @@ RFX_CLONES static void rfx_car_angle(const double *restrict position, const long
 
 RFX_CLONES static void rfx_car_block(const double *restrict force, const double *restrict gravity,
                                      const double *restrict goal_velocity, const double *restrict slope,
-                                     const long long *restrict actions, Py_ssize_t n, double *restrict position,
-                                     double *restrict velocity, long long *restrict done)
+                                     const int64_t *restrict actions, Py_ssize_t n, double *restrict position,
+                                     double *restrict velocity, int64_t *restrict done)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
         double v = velocity[i] + ((double)(actions[i] - 1) * force[i] + slope[i] * -gravity[i]), x;
@@ -37,7 +39,7 @@ RFX_CLONES static void rfx_car_block(const double *restrict force, const double 
  * What is only Python's float there adapts: to float32 beside a float32 state or action, to float64 beside its own kind.
  */
 #define RFX_CONTINUOUS_CAR(REAL, NAME)                                                                                   \
-    RFX_INLINE long long NAME(double power, double gravity, double goal_velocity, double slope, float action,            \
+    RFX_INLINE int64_t NAME(double power, double gravity, double goal_velocity, double slope, float action,            \
                               double *position, double *velocity)                                                        \
     {                                                                                                                    \
         int beyond = (action < -1.0f) | (action > 1.0f);                                                                 \
@@ -60,16 +62,16 @@ RFX_CONTINUOUS_CAR(float, rfx_continuous_car_later)
 
 RFX_CLONES static void rfx_continuous_car_block(const double *restrict power, const double *restrict gravity,
                                                 const double *restrict goal_velocity, const double *restrict slope,
-                                                const float *restrict actions, const long long *restrict steps,
+                                                const float *restrict actions, const int64_t *restrict steps,
                                                 Py_ssize_t n, double *restrict position, double *restrict velocity,
-                                                double *restrict rewards, long long *restrict done)
+                                                double *restrict rewards, int64_t *restrict done)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
         double x = position[i], v = velocity[i], x_later = x, v_later = v, a = actions[i];
-        long long first = rfx_continuous_car_first(power[i], gravity[i], goal_velocity[i], slope[i], actions[i], &x, &v);
-        long long later =
+        int64_t first = rfx_continuous_car_first(power[i], gravity[i], goal_velocity[i], slope[i], actions[i], &x, &v);
+        int64_t later =
             rfx_continuous_car_later(power[i], gravity[i], goal_velocity[i], slope[i], actions[i], &x_later, &v_later);
-        long long fresh = steps[i] == 0, end = fresh ? first : later;
+        int64_t fresh = steps[i] == 0, end = fresh ? first : later;
         position[i] = fresh ? x : x_later;
         velocity[i] = fresh ? v : v_later;
         done[i] = end;

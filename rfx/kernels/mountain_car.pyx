@@ -7,13 +7,13 @@ from rfx.kernels.rows cimport BLOCK, Row, block_rows, blocks
 from rfx.kernels.trig cimport sin_cos_n
 
 cdef extern from "mountain_car.h" nogil:
-    void car_angle "rfx_car_angle"(const double* position, const long long* steps, Py_ssize_t n, double* angle)
+    void car_angle "rfx_car_angle"(const double* position, const int64_t* steps, Py_ssize_t n, double* angle)
     void car_block "rfx_car_block"(
-        const double* force, const double* gravity, const double* goal_velocity, const double* slope, const long long* actions,
-        Py_ssize_t n, double* position, double* velocity, long long* done)
+        const double* force, const double* gravity, const double* goal_velocity, const double* slope, const int64_t* actions,
+        Py_ssize_t n, double* position, double* velocity, int64_t* done)
     void continuous_car_block "rfx_continuous_car_block"(
         const double* power, const double* gravity, const double* goal_velocity, const double* slope, const float* actions,
-        const long long* steps, Py_ssize_t n, double* position, double* velocity, double* rewards, long long* done)
+        const int64_t* steps, Py_ssize_t n, double* position, double* velocity, double* rewards, int64_t* done)
     void observe_block "rfx_car_observe"(const double* position, const double* velocity, Py_ssize_t n, float* obs)
 
 
@@ -24,7 +24,7 @@ cdef void car_step(
     cdef double[CAR_PHYSICS * BLOCK] same
     cdef Row[CAR_PHYSICS] p
     cdef double[BLOCK] angle, sine, slope
-    cdef long long[BLOCK] fresh, done
+    cdef int64_t[BLOCK] fresh, done
     cdef Py_ssize_t i, m, first, block
     memset(fresh, 0, sizeof(fresh))
     for block in range(blocks(n)):
@@ -33,7 +33,7 @@ cdef void car_step(
         block_rows(physics, stride, CAR_PHYSICS, first, m, same, p)
         car_angle(position + first, fresh, m, angle)
         sin_cos_n(angle, m, sine, slope)
-        car_block(p[0], p[1], p[2], slope, <const long long*>actions + first, m, position + first, velocity + first, done)
+        car_block(p[0], p[1], p[2], slope, actions + first, m, position + first, velocity + first, done)
         for i in range(m):
             terminated[first + i] = <unsigned char>done[i]
 
@@ -45,15 +45,15 @@ cdef void continuous_car_step(
     cdef double[CAR_PHYSICS * BLOCK] same
     cdef Row[CAR_PHYSICS] p
     cdef double[BLOCK] angle, sine, slope
-    cdef long long[BLOCK] done
+    cdef int64_t[BLOCK] done
     cdef Py_ssize_t i, m, first, block
     for block in range(blocks(n)):
         first = block * BLOCK
         m = min(n - first, <Py_ssize_t>BLOCK)
         block_rows(physics, stride, CAR_PHYSICS, first, m, same, p)
-        car_angle(position + first, <const long long*>steps + first, m, angle)
+        car_angle(position + first, steps + first, m, angle)
         sin_cos_n(angle, m, sine, slope)
-        continuous_car_block(p[0], p[1], p[2], slope, actions + first, <const long long*>steps + first, m, position + first,
+        continuous_car_block(p[0], p[1], p[2], slope, actions + first, steps + first, m, position + first,
                              velocity + first, rewards + first, done)
         for i in range(m):
             terminated[first + i] = <unsigned char>done[i]

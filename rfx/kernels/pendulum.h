@@ -3,6 +3,7 @@
 #define RFX_PENDULUM_H
 
 #include <math.h>
+#include <stdint.h>
 
 #include "rotation_rows.h" /* RFX_CLONES */
 
@@ -14,7 +15,7 @@
  * no rounding; far beyond that `far_off` is set.
  */
 RFX_CLONES static void rfx_pendulum_wrap(const double *restrict theta, const float *restrict torque, Py_ssize_t n,
-                                         double *restrict off, float *restrict u, long long *restrict far_off)
+                                         double *restrict off, float *restrict u, int64_t *restrict far_off)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
         double angle = theta[i] + RFX_HALF_TURN, size = fabs(angle);

@@ -1,6 +1,7 @@
 """The dynamics of a pendulum that is to be swung up, with the roundings of Gymnasium's Pendulum-v1."""
 
 from libc.math cimport fmod
+from libc.stdint cimport int64_t
 
 from rfx.kernels.rows cimport BLOCK, Row, block_rows, blocks
 from rfx.kernels.trig cimport square_float_n, square_n
@@ -9,7 +10,7 @@ cdef extern from "pendulum.h" nogil:
     double RFX_TURN
     double RFX_HALF_TURN
     void wrap_block "rfx_pendulum_wrap"(
-        const double* theta, const float* torque, Py_ssize_t n, double* off, float* u, long long* far_off)
+        const double* theta, const float* torque, Py_ssize_t n, double* off, float* u, int64_t* far_off)
     void factors_block "rfx_pendulum_factors"(
         const double* gravity, const double* mass, const double* length, const double* length_squared, Py_ssize_t n,
         double* swing, float* push)
@@ -37,7 +38,7 @@ cdef void pendulum_step(
     cdef Row[PENDULUM_PHYSICS] p
     cdef double[BLOCK] off, off_squared, rate_squared, length_squared, swing
     cdef float[BLOCK] u, u_squared, push
-    cdef long long[BLOCK] far_off
+    cdef int64_t[BLOCK] far_off
     cdef Py_ssize_t i, m, first, block
     for block in range(blocks(n)):
         first = block * BLOCK

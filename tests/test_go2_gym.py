@@ -1,5 +1,7 @@
 """The batched Go2 by its id: VecEnv, Gymnasium's environments, one and many."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,12 @@ def test_one_line_says_where_the_robot_is():
 def test_its_physics_is_no_handful_of_numbers_that_drift():
     with pytest.raises(ConfigError, match="drift"):
         VecEnv("Go2-v0", 1, drift={"mass": None})
+
+
+def test_a_pickle_goes_on_to_the_byte():
+    envs = Go2VecEnv(2, seed=1)
+    envs.step_all(actions(2, 1)[0])
+    copy = pickle.loads(pickle.dumps(envs))
+    assert type(copy) is Go2VecEnv
+    for a in actions(2, 5, seed=2):
+        assert copy.step_all(a).obs.tobytes() == envs.step_all(a).obs.tobytes()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rfx.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from rfx.sim.gait import GaitController as GaitController
     from rfx.sim.joint_plant import JointSpacePlant as JointSpacePlant
     from rfx.sim.mujoco_plant import MujocoPlant as MujocoPlant
     from rfx.sim.plant import JointCommand as JointCommand
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Camera": "render",
+    "GaitController": "gait",
     "JointCommand": "plant",
     "JointSpacePlant": "joint_plant",
     "MujocoPlant": "mujoco_plant",
@@ -34,6 +36,7 @@ _HOME = {
 
 __all__ = [
     "Camera",
+    "GaitController",
     "JointCommand",
     "JointSpacePlant",
     "MujocoPlant",

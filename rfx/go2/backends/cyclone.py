@@ -244,6 +244,10 @@ class RawReader:
             if left < SLICE_S:
                 return False
 
+    def watch(self, other: "RawReader") -> None:
+        """Let :meth:`wait` return also when ``other`` has something to take."""
+        _open(self._waitset, self).attach(_open(other._condition, other))
+
     def wake(self) -> None:
         """End a wait that is going on in another thread, or the next one."""
         guard = self._guard

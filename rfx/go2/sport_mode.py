@@ -7,15 +7,15 @@ parameter that is not the JSON asked for, or out of range, is 3204, a function t
 import json
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from rfx.errors import InvalidValueError
 from rfx.go2 import sport_motions
 from rfx.go2.posture import PosturePlan
+from rfx.go2.sport_parameters import clamped, numbers_of, whole
 from rfx.go2.topics import Key, RpcCode, SportApi, SportModeId
-from rfx.sim.gait import LIMITS, GaitController
+from rfx.sim.gait import GaitController
 from rfx.sim.plant import JointCommand, PlantState
 
 Answer = tuple[int, str]
@@ -23,7 +23,8 @@ Answer = tuple[int, str]
 HEIGHT, LIFT = 0.28, 0.07  # m; BodyHeight and FootRaiseHeight are relative to these
 MOVE_LASTS_S = 1.0  # a Move is obeyed for so long
 FALLEN = 1.0  # rad of tilt
-TRIES = 4  # at rolling over
+LEVEL = 0.4  # rad of tilt from which it may stand up
+TRIES = 10  # motions to get back on its feet
 SPEED_SHARE = {-1: 0.5, 0: 0.8, 1: 1.0}
 DAMPING_KD = 3.0
 DEAD_ZONE = 0.05  # of a stick
@@ -71,7 +72,7 @@ class SportMode:
         self._moved_s = math.inf  # when the last Move came; inf for none to obey
         self._chosen_gait = 1
         self._continuous = False
-        self._tries = 0
+        self._tries, self._gathered = 0, False
         self._keys = 0
         self._sticks = False
         self._joystick = True
@@ -110,10 +111,12 @@ class SportMode:
             return RpcCode.NOT_IMPLEMENTED, ""
         handler, modes, keys = _TABLE[api_id]
         try:
-            values = _parse(parameter, keys)
+            values = numbers_of(parameter, keys)
         except ValueError as error:
             return RpcCode.PARAMETER, str(error)
         name = SportApi(api_id).name
+        if self._plan_runs() and api_id == SportApi.STAND_UP and self.mode == LOCK:
+            return RpcCode.OK, ""  # it is standing up already
         if self._plan_runs() and modes is not ANY:
             return RpcCode.SERVER, f"{name} has to wait: a motion is under way in mode {self.mode.name}"
         if self.mode not in modes:
@@ -147,7 +150,7 @@ class SportMode:
         self._play(sport_motions.lie_down(), LYING, LYING)
 
     def _recover(self) -> None:
-        self._tries = 0
+        self._tries, self._gathered = 0, False
         self._rise_from_anywhere()
 
     def _euler(self, roll: float, pitch: float, yaw: float) -> None:
@@ -157,7 +160,7 @@ class SportMode:
         assert self._state is not None
         share = SPEED_SHARE[self._level]
         self._gait.walk(
-            _within("vx", vx, share), _within("vy", vy, share), _within("vyaw", vyaw, 1.0), always=self._continuous
+            clamped("vx", vx, share), clamped("vy", vy, share), clamped("vyaw", vyaw, 1.0), always=self._continuous
         )
         self._gait.pose(roll=0.0, pitch=0.0, yaw=0.0)
         self._moved_s = self._state.time
@@ -175,7 +178,7 @@ class SportMode:
         self._play(sport_motions.stretch(), POSE, BALANCE)
 
     def _switch_gait(self, gait: float) -> None:
-        self._chosen_gait = _whole(gait, 0, 4) or 1
+        self._chosen_gait = whole(gait, 0, 4) or 1
 
     def _static_walk(self) -> None:
         self._chosen_gait = 1
@@ -196,7 +199,7 @@ class SportMode:
         self._lift = offset
 
     def _speed_level(self, level: float) -> None:
-        self._level = _whole(level, -1, 1)
+        self._level = whole(level, -1, 1)
 
     def _get_height(self) -> str:
         return json.dumps({"data": self._height})
@@ -305,16 +308,24 @@ class SportMode:
         self._enter(BALANCE)
 
     def _rise_from_anywhere(self) -> None:
+        """The next motion on the way to its feet, chosen by how it lies: every one is looked at when it has ended."""
         assert self._state is not None
-        if self._state.tilt < FALLEN:
-            self._play(sport_motions.stand_up(), RECOVERY, BALANCE)
-        elif self._tries < TRIES:
-            self._tries += 1
+        tilt, standing = self._state.tilt, self._state.position[2] > 0.2
+        self._tries += 1
+        if standing and tilt < LEVEL:
+            self._on_feet()
+        elif self._tries > TRIES:
+            self._fail(f"{TRIES} motions did not bring it to its feet")
+        elif tilt < LEVEL and self._gathered:
+            self._play(sport_motions.stand_up(), RECOVERY, RECOVERY)
+        elif tilt < FALLEN:
+            self._play(sport_motions.gather(), RECOVERY, RECOVERY)
+            self._gathered = True
+        else:
             w, x, y, z = self._state.quaternion
             roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
             self._play(sport_motions.roll_over(right_side_down=roll > 0), RECOVERY, RECOVERY)
-        else:
-            self._fail(f"{TRIES} tries at rolling over failed")
+            self._gathered = True
 
     def _fail(self, reason: str) -> None:
         self.error_code = 1
@@ -329,32 +340,6 @@ class SportMode:
         if mode != self.mode:
             self._say(f"sport mode {self.mode.name} -> {mode.name}")
         self.mode, self.progress = mode, 0.0
-
-
-def _parse(parameter: str, keys: tuple[str, ...]) -> list[float]:
-    """Return the numbers of these names; ValueError in words for anything else."""
-    if not keys:
-        return []
-    try:
-        given: Any = json.loads(parameter)
-        values = [given[key] for key in keys]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"expected JSON with {', '.join(keys)}, got {parameter[:80]!r}") from error
-    for key, value in zip(keys, values, strict=True):
-        if not isinstance(value, (int, float)) or not abs(value) < 1e9:
-            raise ValueError(f"expected {key} to be a finite number, got {value!r}"[:120])
-    return [float(v) for v in values]
-
-
-def _whole(value: float, low: int, high: int) -> int:
-    if value != int(value) or not low <= value <= high:
-        raise InvalidValueError(f"expected a whole number within {low}..{high}, got {value:g}")
-    return int(value)
-
-
-def _within(name: str, value: float, share: float) -> float:
-    low, high = LIMITS[name]
-    return min(max(value, share * low), share * high)
 
 
 def _copy(source: JointCommand, target: JointCommand) -> None:

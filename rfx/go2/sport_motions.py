@@ -30,6 +30,11 @@ PAW_OUT = legs((-0.6, -0.5, -1.0), (0.25, 0.75, -1.3), (-0.3, 2.1, -2.65), (0.3,
 BOW = legs((-0.15, 0.9, -2.45), (0.15, 0.9, -2.45), (-0.1, 0.75, -1.3), (0.1, 0.75, -1.3))
 
 
+def gather() -> PosturePlan:
+    """Bring the legs under the trunk."""
+    return PosturePlan([Phase("gather", 0.8, LIE, 40.0, 3.0)])
+
+
 def stand_up() -> PosturePlan:
     """Gather the legs, then stand up from the floor."""
     return PosturePlan([Phase("gather", 0.6, LIE, 40.0, 3.0), Phase("stand up", 1.4, STAND, KP, KD)])

@@ -276,7 +276,11 @@ def test_codes_are_decoded(link):
     with pytest.raises(RpcError, match="3203, the robot does not have this function"):
         go2.trick("front_flip")
     with pytest.raises(RpcError, match="3204"):
-        go2.request(SportApi.SPEED_LEVEL, data="fast")
+        go2.request(SportApi.SWITCH_JOYSTICK, data="fast")
+    with pytest.raises(ConfigError, match=r"MOVE to go through walk\(\)"):
+        go2.request(SportApi.MOVE, x=9.0, y=0.0, z=0.0)
+    with pytest.raises(InvalidValueError, match="JSON"):
+        go2.request(SportApi.POSE, data=object())
     with pytest.raises(ConfigError, match="hello, stretch"):
         go2.trick("moonwalk")
     with pytest.raises(ConfigError, match="trot_run"):

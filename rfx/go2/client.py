@@ -303,7 +303,7 @@ class Go2(SportCommands):
         if self._commanded:
             self._damp_motors(kd)
         else:
-            self.request(SportApi.DAMP)
+            self._ask(SportApi.DAMP)
 
     def _damp_motors(self, kd: float) -> None:
         cmd = LowCmd()

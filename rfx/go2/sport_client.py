@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rfx import arrays
-from rfx.errors import ConfigError, HardwareError, RfxTimeoutError
+from rfx.errors import ConfigError, HardwareError, InvalidValueError, RfxTimeoutError
 from rfx.go2 import topics
 from rfx.go2.backends.base import DdsBackend
 from rfx.go2.config import Go2Config
@@ -19,6 +19,9 @@ from rfx.go2.topics import RpcCode, SportApi, SportModeId, SwitcherApi
 STANDING_HEIGHT = 0.2  # m; lower than this it does not stand
 AT_REST = 0.05  # m/s
 RELEASES = 5  # how often the mode is released before giving up
+EULER = (0.75, 0.75, 0.6)  # rad; these and the next two are the ranges that Unitree gives
+BODY_HEIGHT = (-0.18, 0.03)  # m
+FOOT_RAISE_HEIGHT = (-0.06, 0.03)  # m
 TRICKS = {
     "hello": SportApi.HELLO,
     "stretch": SportApi.STRETCH,
@@ -31,6 +34,14 @@ TRICKS = {
     "front_pounce": SportApi.FRONT_POUNCE,
     "wiggle_hips": SportApi.WIGGLE_HIPS,
     "heart": SportApi.HEART,
+}
+# functions that have a method of ours which keeps them within limits
+GUARDED: dict[int, str] = {
+    SportApi.MOVE: "walk",
+    SportApi.EULER: "euler",
+    SportApi.BODY_HEIGHT: "body_height",
+    SportApi.FOOT_RAISE_HEIGHT: "foot_raise_height",
+    SportApi.SPEED_LEVEL: "speed_level",
 }
 GAITS = {
     "static_walk": SportApi.STATIC_WALK,
@@ -67,11 +78,25 @@ class SportCommands(abc.ABC):
         """Wait a little for the robot; in lockstep, answer its state."""
 
     def request(self, api_id: int, *, timeout_s: float | None = None, **parameter: Any) -> str:
-        """Call a function of the sport service by number, with its JSON parameter as keywords; returns the data."""
+        """Call a function of the sport service by number, with its JSON parameter as keywords; returns the data.
+
+        Raises ConfigError for the functions in ``GUARDED``, InvalidValueError for what JSON cannot carry.
+        """
         self._check_open()
         number = arrays.integer(api_id, "api_id", minimum=0, maximum=2**63 - 1)
-        text = json.dumps(parameter, allow_nan=False)
-        return self.rpc.call(topics.SPORT, number, text, self.config.rpc_timeout_s if timeout_s is None else timeout_s)
+        if number in GUARDED:
+            raise ConfigError(
+                f"expected {SportApi(number).name} to go through {GUARDED[number]}(), which knows its limits"
+            )
+        return self._ask(number, timeout_s, **parameter)
+
+    def _ask(self, api_id: int, timeout_s: float | None = None, **parameter: Any) -> str:
+        self._check_open()
+        try:
+            text = json.dumps(parameter, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidValueError(f"expected parameters that JSON can carry, got {error}") from error
+        return self.rpc.call(topics.SPORT, api_id, text, self.config.rpc_timeout_s if timeout_s is None else timeout_s)
 
     def wait(self, seconds: float) -> None:
         """Let so much of the robot's own time pass; RfxTimeoutError when its clock does not go on."""
@@ -105,42 +130,42 @@ class SportCommands(abc.ABC):
         Raises RpcError when the robot refuses, RfxTimeoutError when it is not up in ``timeout_s`` of its own seconds.
         """
         self._keeper.rest()
-        self.request(SportApi.STAND_UP)
+        self._ask(SportApi.STAND_UP)
         self._begun()
         self._wait_for("stand", lambda: self._at_rest(high=True), timeout_s)
-        self.request(SportApi.BALANCE_STAND)
+        self._ask(SportApi.BALANCE_STAND)
         self._begun()
 
     def stand_up(self) -> None:
         """Stand up and lock the joints; walking needs :meth:`balance_stand` then."""
         self._keeper.rest()
-        self.request(SportApi.STAND_UP)
+        self._ask(SportApi.STAND_UP)
 
     def balance_stand(self) -> None:
         """Unlock the joints and balance."""
         self._keeper.rest()
-        self.request(SportApi.BALANCE_STAND)
+        self._ask(SportApi.BALANCE_STAND)
 
     def stand_down(self, timeout_s: float = 10.0) -> None:
         """Lie down, and return when it lies."""
         self._keeper.rest()
-        self.request(SportApi.STAND_DOWN)
+        self._ask(SportApi.STAND_DOWN)
         self._begun()
         self._wait_for("lie down", lambda: self._at_rest(high=False), timeout_s)
 
     def sit(self) -> None:
         """Sit down."""
         self._keeper.rest()
-        self.request(SportApi.SIT)
+        self._ask(SportApi.SIT)
 
     def rise_sit(self) -> None:
         """Stand up from sitting."""
-        self.request(SportApi.RISE_SIT)
+        self._ask(SportApi.RISE_SIT)
 
     def recovery_stand(self, timeout_s: float = 20.0) -> None:
         """Stand up from wherever it lies, also from its back, and return when it stands."""
         self._keeper.rest()
-        self.request(SportApi.RECOVERY_STAND)
+        self._ask(SportApi.RECOVERY_STAND)
         self._begun()
         self._wait_for("recover", lambda: self._at_rest(high=True) and self._recovered(), timeout_s)
 
@@ -211,37 +236,40 @@ class SportCommands(abc.ABC):
         """Stop walking and stand."""
         self._check_open()
         self._keeper.rest()
-        self.request(SportApi.STOP_MOVE)
+        self._ask(SportApi.STOP_MOVE)
 
     def euler(self, roll: float, pitch: float, yaw: float) -> None:
-        """Turn the trunk over standing feet (rad)."""
-        x, y, z = arrays.number(roll, "roll"), arrays.number(pitch, "pitch"), arrays.number(yaw, "yaw")
-        self.request(SportApi.EULER, x=x, y=y, z=z)
+        """Turn the trunk over standing feet (rad), within ``EULER``; InvalidValueError beyond."""
+        given = zip((roll, pitch, yaw), ("roll", "pitch", "yaw"), EULER, strict=True)
+        x, y, z = (arrays.number(value, name, minimum=-most, maximum=most) for value, name, most in given)
+        self._ask(SportApi.EULER, x=x, y=y, z=z)
 
     def body_height(self, offset: float) -> None:
-        """Raise or lower the trunk against its usual height (m)."""
-        self.request(SportApi.BODY_HEIGHT, data=arrays.number(offset, "offset"))
+        """Raise or lower the trunk against its usual height (m), within ``BODY_HEIGHT``."""
+        low, high = BODY_HEIGHT
+        self._ask(SportApi.BODY_HEIGHT, data=arrays.number(offset, "offset", minimum=low, maximum=high))
 
     def foot_raise_height(self, offset: float) -> None:
-        """Swing the feet higher or lower than usual (m)."""
-        self.request(SportApi.FOOT_RAISE_HEIGHT, data=arrays.number(offset, "offset"))
+        """Swing the feet higher or lower than usual (m), within ``FOOT_RAISE_HEIGHT``."""
+        low, high = FOOT_RAISE_HEIGHT
+        self._ask(SportApi.FOOT_RAISE_HEIGHT, data=arrays.number(offset, "offset", minimum=low, maximum=high))
 
     def speed_level(self, level: int) -> None:
         """Choose slow (-1), normal (0) or fast (1)."""
-        self.request(SportApi.SPEED_LEVEL, data=arrays.integer(level, "level", minimum=-1, maximum=1))
+        self._ask(SportApi.SPEED_LEVEL, data=arrays.integer(level, "level", minimum=-1, maximum=1))
 
     def gait(self, gait: str | int) -> None:
         """Choose a gait: ``static_walk``, ``trot_run``, ``economic``, or a number of SwitchGait (0 to 4)."""
         if isinstance(gait, str):
-            self.request(_named(gait, GAITS, "gait"))
+            self._ask(_named(gait, GAITS, "gait"))
         else:
-            self.request(SportApi.SWITCH_GAIT, data=arrays.integer(gait, "gait", minimum=0, maximum=4))
+            self._ask(SportApi.SWITCH_GAIT, data=arrays.integer(gait, "gait", minimum=0, maximum=4))
 
     def trick(self, name: str) -> None:
         """Do a trick by name, see ``rfx.go2.sport_client.TRICKS``; RpcError 3203 from a robot that does not know it."""
         api_id = _named(name, TRICKS, "trick")
         self._keeper.rest()
-        self.request(api_id)
+        self._ask(api_id)
 
     # -- who holds the motors
 
@@ -287,7 +315,7 @@ class SportCommands(abc.ABC):
                 return
             state = self.sport_state()
             if lie_down and state is not None and state.body_height > STANDING_HEIGHT:
-                self.request(SportApi.STOP_MOVE)
+                self._ask(SportApi.STOP_MOVE)
                 self._wait_for("stop", lambda: self._walks_not(), 5.0)
                 self.stand_down()
             self._switch(SwitcherApi.RELEASE_MODE)

@@ -28,7 +28,7 @@ class Robot:
         self.said = []
         self.domain = CycloneDomain(domain_id, LOOPBACK)
         self.robot = SimulatedGo2(
-            made, self.domain, lockstep=True, command_timeout_s=0.3, say=self.note, mode=mode, faults=Faults(faults)
+            made, self.domain, lockstep=True, command_timeout_s=0.2, say=self.note, mode=mode, faults=Faults(faults)
         )
         self.thread = threading.Thread(target=self.robot.run)
 
@@ -156,7 +156,7 @@ def test_a_robot_cut_off_from_its_commander_damps(domain_id, fault):
         def commander():
             try:
                 while not stop.is_set():
-                    drive(go2, 0.05, patience_s=0.8)
+                    drive(go2, 0.05, patience_s=0.5)
             except RfxConnectionError as error:
                 errors.append(str(error))
 

@@ -49,6 +49,8 @@ class Robot:
             return answer(api_id, parameter)
 
         self.robot.sport.handle = handle
+        if pose == "stand" and mode:
+            self.robot.sport._on_feet()
         self.thread = threading.Thread(target=self.robot.run)
 
     def __enter__(self):
@@ -70,7 +72,6 @@ def moves(robot):
 def link(domain_id):
     """A robot on its feet, without physics, in real time."""
     with Robot(domain_id) as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
-        go2.stand()
         yield robot, go2
 
 
@@ -149,7 +150,6 @@ def test_a_velocity_is_sent_again_until_it_is_changed(link):
 def test_velocities_are_clamped_to_the_stated_limits(domain_id):
     config = Go2Config.loopback(domain_id).with_walk_limits(0.5, 0.2, 1.0)
     with Robot(domain_id) as robot, Go2.connect(config) as go2:
-        go2.stand()
         assert go2.walk(99.0, -99.0, 1e300) == (0.5, -0.2, 1.0)
         assert go2.walk(-99.0, 99.0, -1e300) == (-0.5, 0.2, -1.0)
         go2.stop()
@@ -200,8 +200,6 @@ def walk_and_fail(go2):
 
 def test_leaving_the_with_block_by_an_error_stops_a_walking_robot(domain_id):
     with Robot(domain_id) as robot:
-        with Go2.connect(Go2Config.loopback(domain_id)) as go2:
-            go2.stand()
         go2 = Go2.connect(Go2Config.loopback(domain_id))
         with pytest.raises(ZeroDivisionError):
             walk_and_fail(go2)
@@ -215,7 +213,6 @@ def test_a_program_that_ends_without_letting_go_stops_the_robot(domain_id):
     code = (
         "from rfx.go2 import Go2, Go2Config\n"
         f"go2 = Go2.connect(Go2Config.loopback({domain_id}))\n"
-        "go2.stand()\n"
         "go2.walk(0.3, 0, 0, hold_s=60)\n"
     )
     with Robot(domain_id) as robot:
@@ -227,7 +224,6 @@ def test_a_program_that_ends_without_letting_go_stops_the_robot(domain_id):
 def test_a_robot_that_vanishes_ends_walking_and_calls_time_out(domain_id):
     config = Go2Config.loopback(domain_id).with_timeouts(rpc_s=0.5)
     with Robot(domain_id) as robot, Go2.connect(config) as go2:
-        go2.stand()
         go2.walk(0.3, 0, 0, hold_s=60)
         robot.faults.add(Fault("vanish", 0.0))
         assert wait_for(lambda: go2._keeper.velocity is None)
@@ -329,16 +325,16 @@ def test_only_the_holder_of_the_lease_commands(domain_id):
     config = Go2Config.loopback(domain_id)
     with Robot(domain_id) as robot, Go2.connect(config) as mine, Go2.connect(config) as other:
         assert mine.take_lease("me") > 0
-        mine.stand()
+        mine.balance_stand()
         with pytest.raises(RpcError, match="3205, somebody else holds the lease"):
             other.stand()
         with pytest.raises(RpcError, match="3207"):
             other.take_lease()
-        end = robot.tick + 1500
+        end = robot.tick + 1100
         assert wait_for(lambda: robot.tick > end)
         mine.balance_stand()  # it was renewed all the time
         mine.drop_lease()
-        end = robot.tick + 1200
+        end = robot.tick + 1050
         assert wait_for(lambda: robot.tick > end)
         other.damp()
 

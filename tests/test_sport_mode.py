@@ -64,6 +64,20 @@ def standing():
     made.plant.close()
 
 
+@pytest.fixture(scope="module")
+def lying_still():
+    """For requests that change nothing."""
+    return Bench()
+
+
+@pytest.fixture(scope="module")
+def standing_still():
+    """For requests that change nothing."""
+    made = Bench("stand").go(0.9)
+    made.done(SportApi.BALANCE_STAND)
+    return made.go(0.1)
+
+
 # -- standing, lying, sitting
 
 
@@ -198,7 +212,8 @@ def test_continuous_gait_steps_on_the_spot(standing):
     ],
     ids=str,
 )
-def test_a_robot_that_lies_refuses_what_needs_its_feet(bench, api):
+def test_a_robot_that_lies_refuses_what_needs_its_feet(lying_still, api):
+    bench = lying_still
     code, reason = bench.sport.handle(api, '{"x": 0, "y": 0, "z": 0, "data": 0}')
     assert code == RpcCode.SERVER
     assert "IDLE" in reason
@@ -237,10 +252,10 @@ def test_standing_up_on_its_back_is_refused_with_advice(bench):
      '{"x": 1e400, "y": 0, "z": 0}', "[" * 100_000, '{"x": [], "y": 0, "z": 0}', '{"x": 1' + "0" * 400 + ', "y": 0, "z": 0}'],
     ids=lambda p: p[:16] or "empty",
 )  # fmt: skip
-def test_a_parameter_that_is_not_understood_is_refused(standing, parameter):
-    assert standing.sport.handle(SportApi.MOVE, parameter)[0] == RpcCode.PARAMETER
-    standing.go(0.1)
-    assert standing.sport.mode == SportModeId.BALANCE_STAND
+def test_a_parameter_that_is_not_understood_is_refused(standing_still, parameter):
+    assert standing_still.sport.handle(SportApi.MOVE, parameter)[0] == RpcCode.PARAMETER
+    standing_still.go(0.02)
+    assert standing_still.sport.mode == SportModeId.BALANCE_STAND
 
 
 @pytest.mark.parametrize(
@@ -248,13 +263,13 @@ def test_a_parameter_that_is_not_understood_is_refused(standing, parameter):
     [(SportApi.BODY_HEIGHT, -0.2), (SportApi.FOOT_RAISE_HEIGHT, 0.3), (SportApi.SPEED_LEVEL, 2), (SportApi.SWITCH_GAIT, 1.5)],
     ids=str,
 )  # fmt: skip
-def test_values_out_of_range_are_refused(standing, api, value):
-    assert standing.ask(api, data=value)[0] == RpcCode.PARAMETER
+def test_values_out_of_range_are_refused(standing_still, api, value):
+    assert standing_still.ask(api, data=value)[0] == RpcCode.PARAMETER
 
 
 @pytest.mark.parametrize("api", [0, 999, 1012, SportApi.FRONT_FLIP, SportApi.DANCE1, 2**40, -1])
-def test_functions_that_are_not_there_say_so(bench, api):
-    assert bench.sport.handle(api, "{}") == (RpcCode.NOT_IMPLEMENTED, "")
+def test_functions_that_are_not_there_say_so(lying_still, api):
+    assert lying_still.sport.handle(api, "{}") == (RpcCode.NOT_IMPLEMENTED, "")
 
 
 # -- falls and faults

@@ -314,7 +314,7 @@ def test_a_stand_that_never_comes_times_out_with_what_was_seen(domain_id):
     with Robot(domain_id, pose="lie") as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
         robot.sport.handle = lambda api_id, parameter: (0, "")  # says yes and does nothing
         go2._at_rest = lambda high: False
-        with pytest.raises(RfxTimeoutError, match=r"to stand within 0.2 s, mode \d+, height"):
+        with pytest.raises(RfxTimeoutError, match=r"to stand within 0.2 s, got mode \d+, trunk 0\.\d+ m"):
             go2.stand(timeout_s=0.2)
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rfx import arrays
 from rfx.errors import ConfigError, HardwareError, InvalidValueError, RfxTimeoutError
 from rfx.go2 import topics
@@ -15,9 +17,11 @@ from rfx.go2.keeper import Keeper, Velocity, move_parameter
 from rfx.go2.messages import LowState, SportModeState
 from rfx.go2.rpc_client import RpcClient, RpcError
 from rfx.go2.topics import RpcCode, SportApi, SportModeId, SwitcherApi
+from rfx.sim.gait import feet_of
 
-STANDING_HEIGHT = 0.2  # m; lower than this it does not stand
-AT_REST = 0.05  # m/s
+STANDING_HEIGHT = 0.2  # m of the trunk over the feet; lower than this it does not stand
+AT_REST = 1.0  # rad/s of every joint
+UPRIGHT = 0.9  # cosine of the tilt
 RELEASES = 5  # how often the mode is released before giving up
 EULER = (0.75, 0.75, 0.6)  # rad; these and the next two are the ranges that Unitree gives
 BODY_HEIGHT = (-0.18, 0.03)  # m
@@ -109,18 +113,20 @@ class SportCommands(abc.ABC):
         start, began = self.low_state().tick, time.monotonic()
         while not reached():
             if (self.low_state().tick - start) % 2**32 > 1000 * timeout_s or time.monotonic() - began > 20 * timeout_s:
-                state = self.sport_state()
-                seen = (
-                    "no sport state came" if state is None else f"mode {state.mode}, height {state.body_height:.2f} m"
-                )
-                raise RfxTimeoutError(f"expected the robot to {what} within {timeout_s:g} s, {seen}")
+                seen = f"mode {self._mode()}, trunk {self._trunk_height():.2f} m over its feet"
+                raise RfxTimeoutError(f"expected the robot to {what} within {timeout_s:g} s, got {seen}")
             self._pass_time()
 
+    def _trunk_height(self) -> float:
+        """How high the trunk is over its feet, by the joint angles (m); the feet are below a robot that lies, too."""
+        return -float(feet_of(self.low_state().q)[:, 2].mean())
+
     def _at_rest(self, high: bool) -> bool:
-        state = self.sport_state()
-        if state is None or abs(state.velocity[2]) > AT_REST or 0 < state.progress < 1:
-            return False
-        return (state.body_height > STANDING_HEIGHT) == high
+        """Whether it stands (or, not ``high``, has its legs folded), upright and still, by its joints and its IMU."""
+        low, state = self.low_state(), self.sport_state()
+        _, x, y, _ = low.imu_state.quaternion
+        still = float(np.abs(low.dq).max()) < AT_REST and (state is None or not 0 < state.progress < 1)
+        return still and 1 - 2 * (x * x + y * y) > UPRIGHT and (self._trunk_height() > STANDING_HEIGHT) == high
 
     # -- postures
 
@@ -167,25 +173,25 @@ class SportCommands(abc.ABC):
         self._keeper.rest()
         self._ask(SportApi.RECOVERY_STAND)
         self._begun()
-        self._wait_for("recover", lambda: self._at_rest(high=True) and self._recovered(), timeout_s)
+        self._wait_for("recover", lambda: self._at_rest(True) and self._mode() != SportModeId.RECOVERY_STAND, timeout_s)
 
     def _begun(self) -> None:
-        """Wait for a sport state that was made after the request."""
-        state = self.sport_state()
-        stamp = None if state is None else (state.stamp.sec, state.stamp.nanosec)
+        """Wait for the second new sport state: it was made after the request. A robot that publishes none is not waited for."""
+        for _ in range(2):
+            state = self.sport_state()
+            if state is None:
+                return
+            stamp = state.stamp.sec, state.stamp.nanosec
+            self._wait_for("publish its sport state", lambda stamp=stamp: self._stamp() != stamp, 2.0)  # type: ignore[misc]
 
-        def newer() -> bool:
-            now = self.sport_state()
-            return now is not None and (now.stamp.sec, now.stamp.nanosec) != stamp
-
-        self._wait_for("publish its sport state", newer, 2.0)
+    def _stamp(self) -> tuple[int, int]:
         state = self.sport_state()
-        stamp = None if state is None else (state.stamp.sec, state.stamp.nanosec)
-        self._wait_for("publish its sport state", newer, 2.0)
+        return (-1, -1) if state is None else (state.stamp.sec, state.stamp.nanosec)
 
-    def _recovered(self) -> bool:
+    def _mode(self) -> int:
+        """The sport mode's number, -1 while no sport state has come."""
         state = self.sport_state()
-        return state is not None and state.mode != SportModeId.RECOVERY_STAND
+        return -1 if state is None else state.mode
 
     # -- walking
 
@@ -313,10 +319,9 @@ class SportCommands(abc.ABC):
         for _ in range(RELEASES):
             if not self.check_mode():
                 return
-            state = self.sport_state()
-            if lie_down and state is not None and state.body_height > STANDING_HEIGHT:
+            if lie_down and self._trunk_height() > STANDING_HEIGHT:
                 self._ask(SportApi.STOP_MOVE)
-                self._wait_for("stop", lambda: self._walks_not(), 5.0)
+                self._wait_for("stop", lambda: self._mode() != SportModeId.LOCOMOTION, 5.0)
                 self.stand_down()
             self._switch(SwitcherApi.RELEASE_MODE)
         name = self.check_mode()
@@ -337,10 +342,6 @@ class SportCommands(abc.ABC):
             raise HardwareError(
                 f"expected nobody else to write {topics.LOW_CMD}, {', '.join(others)} does: stop it first"
             )
-
-    def _walks_not(self) -> bool:
-        state = self.sport_state()
-        return state is not None and state.mode != SportModeId.LOCOMOTION
 
     def _switch(self, api_id: int, **parameter: Any) -> str:
         return self.rpc.call(topics.MOTION_SWITCHER, api_id, json.dumps(parameter), self.config.rpc_timeout_s)

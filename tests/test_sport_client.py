@@ -345,7 +345,7 @@ def test_others_at_the_motors_are_named(domain_id):
         go2.take_low_level()
         with CycloneDomain(domain_id, LOOPBACK) as domain:
             domain.writer(topics.LOW_CMD, LowCmd)
-            assert wait_for(go2.backend.other_commanders)
+            assert wait_for(go2.other_commanders)
             with pytest.raises(HardwareError, match=rf"rt/lowcmd, .*process {os.getpid()}.*stop it first"):
                 go2.take_low_level()
 

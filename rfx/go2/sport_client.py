@@ -328,6 +328,11 @@ class SportCommands(abc.ABC):
         if name:
             raise HardwareError(f"expected the motors to be free after {RELEASES} releases, mode {name!r} holds them")
 
+    def other_commanders(self) -> list[str]:
+        """Who else writes low-level commands: program, process and host of each, as far as discovery has come."""
+        self._check_open()
+        return self.backend.other_commanders()
+
     def take_low_level(self) -> None:
         """Make ready for low-level commands: the motion mode released, nobody else at the motors.
 
@@ -337,7 +342,7 @@ class SportCommands(abc.ABC):
             Somebody else writes ``rt/lowcmd``; the text says which process.
         """
         self.release_mode()
-        others = self.backend.other_commanders()
+        others = self.other_commanders()
         if others:
             raise HardwareError(
                 f"expected nobody else to write {topics.LOW_CMD}, {', '.join(others)} does: stop it first"

@@ -131,6 +131,18 @@ def test_releasing_the_mode_lays_a_standing_robot_down_first(walker):
     assert go2.check_mode() == "normal"
 
 
+def test_damping_goes_to_whoever_drives_the_motors(domain_id):
+    with Robot(domain_id, command_timeout_s=30.0) as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
+        go2.release_mode(lie_down=False)
+        go2.set_motor_positions(GO2.pose("stand"))
+        go2.damp()
+        assert wait_for(lambda: (robot._command.kp == 0).all() and (robot._command.kd == 3.0).all())
+        assert not [api_id for api_id, _ in robot.asked if api_id == SportApi.DAMP]
+        go2.select_mode("normal")
+        go2.damp()
+        assert robot.sport.mode == SportModeId.DAMPING
+
+
 # -- walking
 
 

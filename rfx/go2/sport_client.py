@@ -65,6 +65,7 @@ class SportCommands(abc.ABC):
     backend: DdsBackend
     rpc: RpcClient
     _keeper: Keeper
+    _commanded: bool
 
     @abc.abstractmethod
     def _check_open(self) -> None: ...
@@ -304,6 +305,7 @@ class SportCommands(abc.ABC):
         if not isinstance(name, str) or not name:
             raise ConfigError(f"expected name to be a mode's name, got {name!r}")
         self._switch(SwitcherApi.SELECT_MODE, name=name)
+        self._commanded = False  # from here on the mode drives, and it is the mode that damps
 
     def release_mode(self, *, lie_down: bool = True) -> None:
         """Take the motors from the motion mode, so that low-level commands are obeyed.

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="robot_command", required=True, metavar="COMMAND")
     simulate = commands.add_parser(
         "simulate",
-        help="be a Go2 on DDS: publish rt/lowstate at 500 Hz, obey rt/lowcmd",
+        help="be a Go2 on DDS: publish rt/lowstate at 500 Hz, obey rt/lowcmd or walk by sport requests",
         description="A simulated Go2 behind the robot's own DDS topics, on the loopback interface unless told otherwise.",
     )
     simulate.add_argument("--domain", type=int, default=1, help="DDS domain id (default 1, as Unitree's simulator)")
@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulate.add_argument(
         "--command-timeout", type=float, default=0.1, metavar="S", help="damping after so long without a command"
     )
+    simulate.add_argument(
+        "--sport", action="store_true", help="start in sport mode, as a robot does; low-level commands need it released"
+    )
+    simulate.add_argument(
+        "--fault", action="append", default=[], metavar="KIND:START:DURATION[:WHERE[:SHARE]]", help="what goes wrong"
+    )
     simulate.add_argument("--seconds", type=float, default=None, help="end after so many simulated seconds")
     simulate.add_argument(
         "--tied", action="store_true", help="when standard input closes: damping, then end (for a parent process)"
@@ -36,10 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the simulated robot until it is told to end."""
     from rfx.go2.backends.cyclone import CycloneDomain
+    from rfx.go2.faults import Fault, Faults
     from rfx.go2.simulated import Push, SimulatedGo2
     from rfx.sim import make_plant
 
     pushes = [Push.parse(text) for text in args.push]
+    faults = Faults(Fault.parse(text) for text in args.fault)
     plant = make_plant(args.plant)
     plant.reset(args.pose)
     with CycloneDomain(args.domain, args.interface) as domain:
@@ -50,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
             command_timeout_s=args.command_timeout,
             pushes=pushes,
             say=_say,
+            mode="normal" if args.sport else "",
+            faults=faults,
         )
         _say(plant.description)
         _say(f"domain {args.domain} on {args.interface}, {'lockstep' if args.lockstep else 'real time'}, ready")

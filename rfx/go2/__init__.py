@@ -5,17 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfx.go2.client import Go2 as Go2
+    from rfx.go2.config import Go2BackendHint as Go2BackendHint
     from rfx.go2.config import Go2Config as Go2Config
+    from rfx.go2.faults import Fault as Fault
+    from rfx.go2.faults import Faults as Faults
     from rfx.go2.lockstep import RobotClock as RobotClock
     from rfx.go2.messages import LowCmd as LowCmd
     from rfx.go2.messages import LowState as LowState
     from rfx.go2.posture import Phase as Phase
     from rfx.go2.posture import PosturePlan as PosturePlan
+    from rfx.go2.rpc_client import RpcError as RpcError
+    from rfx.go2.simulated import SimulatedGo2 as SimulatedGo2
     from rfx.go2.state import Go2State as Go2State
 
 # public name -> the module it lives in
 _HOME = {
     "Go2": "rfx.go2.client",
+    "Fault": "rfx.go2.faults",
+    "Faults": "rfx.go2.faults",
+    "Go2BackendHint": "rfx.go2.config",
     "Go2Config": "rfx.go2.config",
     "Go2State": "rfx.go2.state",
     "LowCmd": "rfx.go2.messages",
@@ -23,6 +31,8 @@ _HOME = {
     "Phase": "rfx.go2.posture",
     "PosturePlan": "rfx.go2.posture",
     "RobotClock": "rfx.go2.lockstep",
+    "RpcError": "rfx.go2.rpc_client",
+    "SimulatedGo2": "rfx.go2.simulated",
 }
 
 __all__ = [*_HOME]

@@ -4,29 +4,49 @@ import contextlib
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rfx import arrays
-from rfx.errors import DTypeError, InvalidStateError, InvalidValueError, RfxConnectionError, RfxTimeoutError
+from rfx.errors import (
+    ConfigError,
+    DTypeError,
+    HardwareError,
+    InvalidStateError,
+    InvalidValueError,
+    RfxConnectionError,
+    RfxError,
+    RfxTimeoutError,
+)
 from rfx.go2 import topics
 from rfx.go2.backends.base import DdsBackend
+from rfx.go2.backends.choose import open_backend
 from rfx.go2.config import Go2Config
+from rfx.go2.keeper import Keeper
 from rfx.go2.messages import LowCmd, LowState, SportModeState
+from rfx.go2.rpc_client import RpcClient
+from rfx.go2.sport_client import SportCommands
 from rfx.go2.state import Go2State
-from rfx.robots.go2 import GO2
+from rfx.go2.topics import SportApi
+from rfx.robots.go2 import GO2, MOTOR_NAMES
 
 DAMPING_KD = 3.0
 FAREWELLS = 3  # damping commands sent on disconnecting
+LOST_STATES = 4  # so many states in a row in which a motor was lost mean that it is not measured any more
+PAUSE_S = 0.02
 
 
-class Go2:
+class Go2(SportCommands):
     """A robot that is there. Made by :meth:`connect`; safe to use from several threads.
 
-    Nothing runs in the background: the newest state is taken when somebody asks for it, and a command is sent when
-    somebody sends it. The robot's own watchdog needs commands to go on coming.
+    In sport mode the robot's own controller stands and walks: :meth:`stand`, :meth:`walk`, :meth:`stop`. While it walks, or
+    while a lease is held, one thread of ours keeps that up; else nothing runs in the background. The newest state is taken
+    when somebody asks for it.
+
+    For low-level commands the motors have to be free (:meth:`take_low_level`). A command is sent when somebody sends it, and
+    the robot's own watchdog needs them to go on coming.
 
     Examples
     --------
@@ -47,6 +67,10 @@ class Go2:
         self._commanded = False
         self._closed = False
         self._command = LowCmd()
+        self._lost = np.zeros(len(MOTOR_NAMES), np.uint32)
+        self._losses = np.zeros(len(MOTOR_NAMES), np.int64)
+        self.rpc = RpcClient(backend)
+        self._keeper = Keeper(self.rpc, config.move_rate_hz, self.is_connected)
 
     @classmethod
     def connect(cls, config: Go2Config | None = None, ip_address: str | None = None) -> Self:
@@ -72,9 +96,7 @@ class Go2:
             config = Go2Config() if ip_address is None else Go2Config(ip_address)
         if not isinstance(config, Go2Config):
             raise DTypeError(f"expected config to be a Go2Config, got {type(config).__name__}")
-        from rfx.go2.backends.cyclone_backend import CycloneBackend
-
-        backend = CycloneBackend(config.domain_id, config.interface)
+        backend = open_backend(config)
         try:
             go2 = cls(config, backend)
             go2._await_first_state()
@@ -126,12 +148,41 @@ class Go2:
             return False
         with self._lock:
             repeated = self._low is not None and low.tick == self._low.tick
+            if not repeated:
+                self._count_losses(low)
             self._low = low
             self._received_s = time.monotonic()
             answer = self._last_cmd if self.config.lockstep and repeated else None
         if answer is not None and answer.reserve == low.tick:
             self.backend.publish_low_cmd(answer)  # the robot asks again: our answer was lost
         return not repeated
+
+    def _count_losses(self, low: LowState) -> None:
+        """Count in how many states in a row each motor was lost."""
+        lost = low.lost
+        if self._low is not None:
+            self._losses = np.where(lost > self._lost, self._losses + 1, 0)
+        self._lost = lost
+
+    def lost_motors(self) -> tuple[str, ...]:
+        """Names of the motors that the robot does not measure any more."""
+        self._poll()
+        return self._unmeasured()
+
+    def _unmeasured(self) -> tuple[str, ...]:
+        losses = self._losses
+        if losses.max() < LOST_STATES:
+            return ()
+        return tuple(name for name, count in zip(MOTOR_NAMES, losses, strict=True) if count >= LOST_STATES)
+
+    def _pass_time(self) -> None:
+        """Wait a little for the robot; in lockstep answer its state with a command that commands nothing."""
+        low = self._low
+        if self.config.lockstep and low is not None:
+            cmd = LowCmd(reserve=low.tick)
+            self._last_cmd = cmd
+            self.backend.publish_low_cmd(cmd)
+        self.wait_state(PAUSE_S)
 
     def _poll(self) -> None:
         self._check_open()
@@ -181,15 +232,31 @@ class Go2:
     def send(self, cmd: LowCmd) -> None:
         """Send one low-level command for all motors.
 
-        Raises InvalidValueError for NaN, infinity or a negative gain in any slot: nothing is sent then.
+        Raises
+        ------
+        InvalidValueError
+            NaN, infinity or a negative gain in any slot: nothing is sent.
+        ConfigError
+            ``config.edu_mode`` is False: nothing is sent.
+        HardwareError
+            The robot does not measure a motor any more: damping is sent instead.
         """
         self._check_open()
         if not isinstance(cmd, LowCmd):
             raise DTypeError(f"expected a LowCmd, got {type(cmd).__name__}")
+        if not self.config.edu_mode:
+            raise ConfigError("expected edu_mode for low-level commands, the configuration says edu_mode=False")
         if not cmd.is_safe:
             raise InvalidValueError(
                 "expected every motor command to be finite and every gain at least 0; nothing was sent"
             )
+        lost = self._unmeasured()
+        if lost:
+            self._damp_motors(DAMPING_KD)
+            raise HardwareError(f"expected all motors to be measured, {', '.join(lost)} not any more; damping was sent")
+        self._publish(cmd)
+
+    def _publish(self, cmd: LowCmd) -> None:
         low = self._low
         if self.config.lockstep and low is not None:
             cmd.reserve = low.tick
@@ -222,24 +289,40 @@ class Go2:
                 )
         with self._lock:
             self._command.set_motors(q=q, dq=0.0, tau=0.0, kp=kp, kd=kd)
-            cmd: Any = self._command.copy()
+            cmd = self._command.copy()
         self.send(cmd)
 
     def damp(self, kd: float = DAMPING_KD) -> None:
-        """Send one damping command: no stiffness, kd (Nm s/rad) against any motion."""
+        """Let the motors brake, whoever drives them: a robot that stands sinks to the floor.
+
+        After low-level commands one with no stiffness and kd (Nm s/rad) is sent, else the sport mode is asked to.
+        """
+        self._check_open()
+        kd = arrays.number(kd, "kd", minimum=0)
+        self._keeper.rest()
+        if self._commanded:
+            self._damp_motors(kd)
+        else:
+            self._ask(SportApi.DAMP)
+
+    def _damp_motors(self, kd: float) -> None:
         cmd = LowCmd()
         cmd.set_damping(kd)
-        self.send(cmd)
+        self._publish(cmd)
 
     def disconnect(self) -> None:
-        """Let go: damping first if commands were sent, then close the link. Calling it again does nothing."""
+        """Let go: a robot that walks is told to stop, one that was commanded is left in damping, then the link is closed.
+
+        Calling it again does nothing.
+        """
         if self._closed:
             return
         try:
+            self._keeper.close()
             if self._commanded:
                 for _ in range(FAREWELLS):
-                    with contextlib.suppress(RfxConnectionError):
-                        self.damp()
+                    with contextlib.suppress(RfxError):
+                        self._damp_motors(DAMPING_KD)
         finally:
             self._closed = True
             self.backend.disconnect()

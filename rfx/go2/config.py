@@ -1,13 +1,22 @@
-"""How to reach a Go2."""
+"""How to reach a Go2, and how to treat it."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Self
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError
 
-BACKENDS = ("cyclone",)
 ROBOT_ADDRESS = "192.168.123.161"
+FASTEST = (3.8, 1.0, 4.0)  # what Unitree gives as the limits of Move: m/s, m/s, rad/s
+
+
+class Go2BackendHint(StrEnum):
+    """What carries the messages."""
+
+    CycloneDds = "cyclone"
+    Zenoh = "zenoh"
+    DustDds = "dust"
 
 
 @dataclass(frozen=True)
@@ -22,11 +31,24 @@ class Go2Config:
         Network interface that leads to the robot, such as ``eth0``; None lets DDS choose.
     domain_id : int
         DDS domain: 0 on the robot.
-    backend : {"cyclone"}
+    backend : Go2BackendHint or str, optional
+        What carries the messages: ``cyclone``, ``zenoh`` or ``dust``; None takes what is there.
+    zenoh_endpoint : str, optional
+        Of a Zenoh router, such as ``tcp/192.168.123.18:7447``.
+    edu_mode : bool
+        Whether low-level commands are allowed; only the EDU version of the robot obeys them.
     connect_timeout_s : float
         How long :meth:`Go2.connect` waits for a first valid state (s).
     stale_after_s : float
         A state older than this, by our own receive clock, means the link is lost (s).
+    rpc_timeout_s : float
+        How long a call of a service waits for its answer (s).
+    walk_limits : tuple of three float
+        What :meth:`Go2.walk` clamps to: m/s forwards, m/s sideways, rad/s.
+    walk_hold_s : float
+        For how long a velocity is kept up without another call of :meth:`Go2.walk` (s).
+    move_rate_hz : float
+        How often a velocity is sent again.
     lockstep : bool
         For a simulated robot that waits for the answer to each state: every command names the state's tick in its
         reserve field. Never for a real robot.
@@ -40,9 +62,15 @@ class Go2Config:
     ip_address: str = ROBOT_ADDRESS
     interface: str | None = None
     domain_id: int = 0
-    backend: str = "cyclone"
+    backend: str | None = None
+    zenoh_endpoint: str | None = None
+    edu_mode: bool = True
     connect_timeout_s: float = 5.0
     stale_after_s: float = 0.2
+    rpc_timeout_s: float = 5.0
+    walk_limits: tuple[float, float, float] = (1.0, 0.5, 1.5)
+    walk_hold_s: float = 1.0
+    move_rate_hz: float = 20.0
     lockstep: bool = False
 
     def __post_init__(self) -> None:
@@ -51,10 +79,24 @@ class Go2Config:
         if self.interface is not None and (not isinstance(self.interface, str) or not self.interface):
             raise DTypeError(f"expected interface to be a name or None, got {self.interface!r}")
         arrays.integer(self.domain_id, "domain_id", minimum=0, maximum=230)
-        if self.backend not in BACKENDS:
-            raise ConfigError(f"expected backend to be one of {', '.join(BACKENDS)}, got {self.backend!r}")
+        if self.backend is not None:
+            if self.backend not in list(Go2BackendHint):
+                raise ConfigError(f"expected backend to be one of {', '.join(Go2BackendHint)}, got {self.backend!r}")
+            object.__setattr__(self, "backend", Go2BackendHint(self.backend))
+        if self.zenoh_endpoint is not None and (not isinstance(self.zenoh_endpoint, str) or not self.zenoh_endpoint):
+            raise DTypeError(f"expected zenoh_endpoint to be an address or None, got {self.zenoh_endpoint!r}")
+        for flag, name in ((self.edu_mode, "edu_mode"), (self.lockstep, "lockstep")):
+            if not isinstance(flag, bool):
+                raise DTypeError(f"expected {name} to be True or False, got {flag!r}")
         arrays.number(self.connect_timeout_s, "connect_timeout_s", above=0, maximum=3600)
         arrays.number(self.stale_after_s, "stale_after_s", above=0, maximum=3600)
+        arrays.number(self.rpc_timeout_s, "rpc_timeout_s", above=0, maximum=3600)
+        arrays.number(self.walk_hold_s, "walk_hold_s", above=0, maximum=3600)
+        arrays.number(self.move_rate_hz, "move_rate_hz", minimum=1, maximum=500)
+        if not isinstance(self.walk_limits, tuple) or len(self.walk_limits) != len(FASTEST):
+            raise DTypeError(f"expected walk_limits to be a tuple of three numbers, got {self.walk_limits!r}")
+        for i, most in enumerate(FASTEST):
+            arrays.number(self.walk_limits[i], f"walk_limits[{i}]", minimum=0, maximum=most)
 
     @classmethod
     def loopback(cls, domain_id: int = 1, *, lockstep: bool = False, connect_timeout_s: float = 15.0) -> Self:
@@ -71,6 +113,29 @@ class Go2Config:
         """Return a copy with another DDS domain."""
         return replace(self, domain_id=domain_id)
 
-    def with_backend(self, backend: str) -> Self:
+    def with_backend(self, backend: str | None) -> Self:
         """Return a copy with another backend."""
         return replace(self, backend=backend)
+
+    def with_zenoh_router(self, endpoint: str) -> Self:
+        """Return a copy that goes by way of a Zenoh router at this address."""
+        return replace(self, backend=Go2BackendHint.Zenoh, zenoh_endpoint=endpoint)
+
+    def with_edu_mode(self, edu_mode: bool = True) -> Self:
+        """Return a copy that allows low-level commands, or does not."""
+        return replace(self, edu_mode=edu_mode)
+
+    def with_walk_limits(self, vx: float, vy: float, vyaw: float) -> Self:
+        """Return a copy that walks no faster than this (m/s, m/s, rad/s)."""
+        return replace(self, walk_limits=(vx, vy, vyaw))
+
+    def with_timeouts(
+        self, *, connect_s: float | None = None, stale_s: float | None = None, rpc_s: float | None = None
+    ) -> Self:
+        """Return a copy with other timeouts (s); None leaves one as it is."""
+        return replace(
+            self,
+            connect_timeout_s=self.connect_timeout_s if connect_s is None else connect_s,
+            stale_after_s=self.stale_after_s if stale_s is None else stale_s,
+            rpc_timeout_s=self.rpc_timeout_s if rpc_s is None else rpc_s,
+        )

@@ -243,6 +243,11 @@ class LowState(Sealed):
         """Estimated torques (12,), Nm, a copy."""
         return self._gather(_STATE["tau_est"], _STATE_STRIDE, N)
 
+    @property
+    def lost(self) -> NDArray[np.uint32]:
+        """How often each motor was not measured (12,), a copy."""
+        return self._gather(_STATE["lost"], _STATE_STRIDE, N).view(np.uint32)
+
 
 @wire("unitree_go::msg::dds_::SportModeState_")
 class SportModeState(Struct):

@@ -1,14 +1,16 @@
 """The simulated robot: a plant behind the robot's own DDS topics, so that a controller cannot tell it from a Go2.
 
-It publishes ``rt/lowstate`` with a checksum, obeys ``rt/lowcmd`` (PD per motor, torque limits, checksum checked) and
+It publishes ``rt/lowstate`` with a checksum and ``rt/sportmodestate``, answers the sport service and the motion switcher,
+and listens to the hand controller. While a motion mode holds the motors, the sport mode drives them and low-level commands
+are counted and left out. With the mode released it obeys ``rt/lowcmd`` (PD per motor, torque limits, checksum checked) and
 goes to damping when commands stop. Two ways to pass the time:
 
 real time
     500 Hz by the wall clock, the command that came last is held. When the machine stalls, simulated time falls behind.
 lockstep
     Simulated time stands still until the state that was published last is answered. The answer carries that state's
-    tick in ``LowCmd.reserve``. A state without an answer is published again every 50 ms. The result does not depend
-    on how fast the machine is.
+    tick in ``LowCmd.reserve``, also while the sport mode drives. A state without an answer is published again every
+    50 ms. The result does not depend on how fast the machine is.
 """
 
 import math
@@ -18,15 +20,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from rfx import arrays
 from rfx.control import ControlLoop
-from rfx.errors import CodecError, ConfigError, RfxError
+from rfx.errors import CodecError, ConfigError
 from rfx.go2 import topics
-from rfx.go2.messages import LowCmd, LowState, SportModeState
+from rfx.go2.faults import Faults, Line
+from rfx.go2.messages import LowCmd, LowState, SportModeState, WirelessController
+from rfx.go2.push import Push
+from rfx.go2.robot_messages import RobotMessages
+from rfx.go2.services import FORMS, Leases, MotionSwitcher, Service
+from rfx.go2.sport_mode import SportMode
 from rfx.robots.go2 import NUM_MOTORS
 from rfx.sim.plant import JointCommand, Plant
+
+__all__ = ["PERIOD_S", "SPORT_STATE_EVERY", "Push", "RobotCounters", "SimulatedGo2"]
 
 PERIOD_S = 0.002
 RESEND_S = 0.05
@@ -35,51 +42,20 @@ DAMPING_KD = 3.0
 SETTLE_S = 1.0
 
 
-@dataclass(frozen=True)
-class Push:
-    """A force on the trunk: when it starts and how long it lasts (simulated seconds), and what it is (world, N)."""
-
-    start_s: float
-    duration_s: float
-    force_n: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        arrays.number(self.start_s, "start_s", minimum=0)
-        arrays.number(self.duration_s, "duration_s", above=0)
-        if len(self.force_n) != 3:
-            raise ConfigError(f"expected force_n to have 3 components, got {len(self.force_n)}")
-        for axis, value in zip("xyz", self.force_n, strict=True):
-            arrays.number(value, f"force_n {axis}")
-
-    @classmethod
-    def parse(cls, text: str) -> "Push":
-        """Read ``START:DURATION:FX,FY,FZ``."""
-        try:
-            start, duration, force = text.split(":")
-            x, y, z = (float(part) for part in force.split(","))
-            return cls(float(start), float(duration), (x, y, z))
-        except ValueError as error:
-            if isinstance(error, RfxError):
-                raise
-            raise ConfigError(f"expected a push as START:DURATION:FX,FY,FZ, got {text!r} ({error})") from error
-
-    def __str__(self) -> str:
-        x, y, z = self.force_n
-        return f"{self.start_s:g}:{self.duration_s:g}:{x:g},{y:g},{z:g}"
-
-
 @dataclass
 class RobotCounters:
     """What the simulated robot has seen since it started.
 
     ``refused`` are commands with a wrong length, a wrong checksum, NaN or a negative gain; ``repeated`` those that answer
-    an older state in lockstep; ``reasons`` say why it went to damping.
+    an older state in lockstep; ``ignored`` those that came while a motion mode held the motors; ``reasons`` say why it
+    went to damping.
     """
 
     steps: int = 0
     commands: int = 0
     refused: int = 0
     repeated: int = 0
+    ignored: int = 0
     damped: int = 0
     reasons: list[str] = field(default_factory=list)
 
@@ -101,6 +77,11 @@ class SimulatedGo2:
         Forces on the trunk, by simulated time.
     say : callable
         Takes one line about what happens.
+    mode : {"", "normal", "ai", "advanced"}
+        The motion mode at the start, as the motion switcher names it; ``""`` leaves the motors to low-level commands. A
+        robot out of the box starts in one.
+    faults : Faults, optional
+        What goes wrong.
     """
 
     def __init__(
@@ -112,11 +93,16 @@ class SimulatedGo2:
         command_timeout_s: float = 0.1,
         pushes: Sequence[Push] = (),
         say: Callable[[str], None] = lambda line: None,
+        mode: str = "",
+        faults: Faults | None = None,
     ) -> None:
+        if mode not in ("", *FORMS):
+            raise ConfigError(f"expected mode to be '' or one of {', '.join(FORMS)}, got {mode!r}")
         self.plant = plant
         self.lockstep = lockstep
         self.command_timeout_s = arrays.number(command_timeout_s, "command_timeout_s", above=0)
         self.counters = RobotCounters()
+        self.faults = Faults() if faults is None else faults
         self._say = say
         self._pushes = sorted(pushes, key=lambda p: p.start_s)
         if self._pushes and not plant.can_fall:
@@ -124,21 +110,38 @@ class SimulatedGo2:
             self._pushes = []
         self._stop = threading.Event()
         self._orphaned = threading.Event()
-        self._states = domain.writer(topics.LOW_STATE, LowState)
-        self._sport = domain.writer(topics.SPORT_MODE_STATE, SportModeState)
-        self._commands = domain.reader(topics.LOW_CMD, LowCmd)
-        self._now = plant.state
+        self._now = self._sensed = plant.state
         self._received = LowCmd()
-        self._state = LowState()
-        self._sport_state = SportModeState()
+        self._messages = RobotMessages()
         self._command = JointCommand()
         self._damping = JointCommand.damping(DAMPING_KD)
         self._last_command_s: float | None = None
         self._damped = False
+        self._states = self._line(domain.writer(topics.LOW_STATE, LowState), "lowstate")
+        self._sport_states = self._line(domain.writer(topics.SPORT_MODE_STATE, SportModeState), "sportmodestate")
+        self._incoming = domain.reader(topics.LOW_CMD, LowCmd)
+        self._commands = self._line(self._incoming, "lowcmd")
+        self._controllers = domain.reader(topics.WIRELESS_CONTROLLER, WirelessController)
+        self.sport = SportMode(say)
+        self.switcher = MotionSwitcher(mode, self._mode_changed)
+        leases = Leases(lambda: self._now.time)
+        sport = leases.guard(lambda request: self._ask_sport(request.header.identity.api_id, request.parameter))
+        self.services = [
+            Service(domain, topics.SPORT, topics.SPORT_VERSION, sport, self._line),
+            Service(domain, topics.SPORT_LEASE, topics.SPORT_VERSION, leases.handle, self._line),
+            Service(domain, topics.MOTION_SWITCHER, topics.MOTION_SWITCHER_VERSION, self.switcher.handle, self._line),
+        ]
+        for service in self.services:
+            self._incoming.watch(service.requests)
+        if mode:
+            self.sport.begin(self._now)
 
     def __repr__(self) -> str:
         kind = "lockstep" if self.lockstep else "real time"
         return f"SimulatedGo2(plant={self.plant.name}, {kind}, mode={self.mode}, steps={self.counters.steps})"
+
+    def _line(self, endpoint: Any, name: str) -> Line:
+        return Line(endpoint, name, self.faults, lambda: self._now.time)
 
     @property
     def tick(self) -> int:
@@ -147,7 +150,9 @@ class SimulatedGo2:
 
     @property
     def mode(self) -> str:
-        """``waiting`` for a first command, ``commanded``, or ``damping``."""
+        """``sport`` while a motion mode holds the motors; else ``waiting`` for a first command, ``commanded``, ``damping``."""
+        if self.switcher.name:
+            return "sport"
         if self._damped:
             return "damping"
         return "waiting" if self._last_command_s is None else "commanded"
@@ -155,12 +160,12 @@ class SimulatedGo2:
     def stop(self) -> None:
         """End :meth:`run` soon; may be called from any thread."""
         self._stop.set()
-        self._commands.wake()
+        self._incoming.wake()
 
     def commander_gone(self) -> None:
         """Go to damping at once, lie for a second, then end :meth:`run`; may be called from any thread."""
         self._orphaned.set()
-        self._commands.wake()
+        self._incoming.wake()
 
     def run(self, seconds: float | None = None) -> RobotCounters:
         """Run until stopped, or for so many simulated seconds."""
@@ -170,6 +175,7 @@ class SimulatedGo2:
         else:
             self._run_real_time(last)
         if self._orphaned.is_set():
+            self.switcher.release()
             self._enter_damping("the commander is gone")
             self._free_run(SETTLE_S)
         return self.counters
@@ -182,6 +188,7 @@ class SimulatedGo2:
     def _run_real_time(self, last: float) -> None:
         def tick(iteration: int, dt: float) -> bool:
             self._take_commands()
+            self._listen()
             self._check_staleness()
             self._advance()
             self._publish()
@@ -193,7 +200,9 @@ class SimulatedGo2:
         self._publish()
         sent = time.monotonic()
         while not self._over(last):
-            if self._commands.wait(RESEND_S) and self._take_commands():
+            woken = self._incoming.wait(RESEND_S)
+            self._listen()
+            if woken and self._take_commands():
                 self._advance()
                 self._publish()
                 sent = time.monotonic()
@@ -212,18 +221,46 @@ class SimulatedGo2:
         waiting = seconds == math.inf  # for a commander; without one there is nobody to obey
 
         def tick(iteration: int, dt: float) -> bool:
+            self._listen()
             if self._stop.is_set() or (waiting and (self._orphaned.is_set() or self._take_commands(any_tick=True))):
                 return False
             self._advance()
             self._publish()
-            return time.monotonic() < end
+            return time.monotonic() < end and not (waiting and self.switcher.name)
 
         ControlLoop(1.0 / PERIOD_S, tick, name="simulated go2, damping", late_policy="skip").run()
 
     # -- commands
 
+    def _listen(self) -> None:
+        """Answer requests, and obey the hand controller."""
+        for service in self.services:
+            service.poll()
+        for data in self._controllers.take():
+            try:
+                controller = WirelessController.from_cdr(data)
+            except CodecError:
+                self.counters.refused += 1
+                continue
+            self._messages.remote(controller)
+            if self.switcher.name:
+                self.sport.sticks(controller.lx, controller.ly, controller.rx, controller.keys)
+
+    def _ask_sport(self, api_id: int, parameter: str) -> tuple[int, str]:
+        if not self.switcher.name:
+            return topics.RpcCode.SPORT_NOT_INIT, ""
+        return self.sport.handle(api_id, parameter)
+
+    def _mode_changed(self, name: str) -> None:
+        self._say(f"motion mode {name!r} at {self._now.time:.3f} s" if name else "motion mode released")
+        self._last_command_s, self._damped = None, False
+        if name:
+            self.sport.begin(self._sensed)
+        else:
+            self._command = JointCommand.damping(DAMPING_KD)
+
     def _take_commands(self, any_tick: bool = False) -> bool:
-        """Take what has come; whether a command may be obeyed now."""
+        """Take what has come; whether a command was obeyed, or answers the state in lockstep."""
         obeyed = False
         for data in self._commands.take():
             try:
@@ -237,7 +274,10 @@ class SimulatedGo2:
             if self.lockstep and not any_tick and self._received.reserve != self.tick:
                 self.counters.repeated += 1
                 continue
-            self._obey()
+            if self.switcher.name:
+                self.counters.ignored += 1
+            else:
+                self._obey()
             obeyed = True
         return obeyed
 
@@ -258,7 +298,7 @@ class SimulatedGo2:
         command.enabled[:] = [source.motor_cmd[i].mode == 1 for i in range(NUM_MOTORS)]
 
     def _check_staleness(self) -> None:
-        if self._last_command_s is None or self._damped:
+        if self._last_command_s is None or self._damped or self.switcher.name:
             return
         age = time.monotonic() - self._last_command_s
         if age > self.command_timeout_s:
@@ -277,47 +317,18 @@ class SimulatedGo2:
             push = self._pushes.pop(0)
             self._say(f"push of {push.force_n} N for {push.duration_s:g} s at {self._now.time:.3f} s")
             self.plant.push(push.force_n, push.duration_s)
-        self._now = self.plant.step(self._damping if self._damped else self._command)
+        if self.switcher.name:
+            self.sport.update(self._sensed, self._command, self.faults.complaint())
+        command = self._damping if self._damped else self._command
+        self._now = self.plant.step(self.faults.bend(command))
+        self._sensed = self.faults.measure(self._now)
         self.counters.steps += 1
 
     def _publish(self) -> None:
-        plant, message = self._now, self._state
-        message.tick = self.tick
-        message.set_motors(q=plant.q, dq=plant.dq, ddq=plant.ddq, tau_est=plant.tau_est, temperature=35, mode=1)
-        _fill_imu(message.imu_state, plant)
-        message.foot_force = _to_i16(plant.foot_force)
-        message.foot_force_est = message.foot_force
-        message.power_v = 28.8
-        message.power_a = float(np.abs(np.asarray(plant.tau_est) * np.asarray(plant.dq)).sum()) / 28.8 + 1.0
-        message.bms_state.soc = 100
-        self._states.write(message.to_cdr())
+        faults = self.faults
+        self._states.write(self._messages.low_state(self._sensed, self.tick, faults.lost, faults.bad_motors()))
         if self.counters.steps % SPORT_STATE_EVERY == 0:
-            self._publish_sport_state()
-
-    def _publish_sport_state(self) -> None:
-        plant, message = self._now, self._sport_state
-        message.stamp.sec, message.stamp.nanosec = divmod(self.tick * 1_000_000, 1_000_000_000)
-        _fill_imu(message.imu_state, plant)
-        message.position = tuple(map(float, plant.position))
-        message.velocity = tuple(map(float, plant.velocity))
-        message.body_height = float(plant.position[2])
-        message.yaw_speed = float(plant.gyroscope[2])
-        message.foot_force = _to_i16(plant.foot_force)
-        self._sport.write(message.to_cdr())
-
-
-def _fill_imu(imu: Any, plant: Any) -> None:
-    w, x, y, z = quaternion = tuple(map(float, plant.quaternion))
-    imu.quaternion = quaternion
-    imu.gyroscope = tuple(map(float, plant.gyroscope))
-    imu.accelerometer = tuple(map(float, plant.accelerometer))
-    imu.rpy = (
-        math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y)),
-        math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x)))),
-        math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)),
-    )
-    imu.temperature = 40
-
-
-def _to_i16(forces: Any) -> tuple[int, ...]:
-    return tuple(int(min(32767.0, max(-32768.0, f))) for f in forces)
+            mode = self.sport if self.switcher.name else None
+            self._sport_states.write(self._messages.sport_state(self._sensed, self.tick, mode))
+        for service in self.services:
+            service.flush()

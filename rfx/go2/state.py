@@ -1,5 +1,6 @@
 """What a user of the robot sees of it: one consistent snapshot, arrays in motor order, joints by name."""
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfx.go2.messages import LowState, SportModeState
+from rfx.go2.topics import Key, SportModeId
 from rfx.robots.go2 import GO2, MOTOR_NAMES
 
 CONTACT_FORCE = 20  # raw foot force above which a foot counts as on the ground
@@ -49,6 +51,79 @@ class MotorReading:
 
 
 @dataclass(frozen=True, eq=False)
+class SportState:
+    """What the robot's sport mode says of itself.
+
+    Attributes
+    ----------
+    mode : int
+        See :class:`rfx.go2.topics.SportModeId`; newer firmware may use further numbers.
+    gait_type, error_code : int
+    progress : float
+        0..1 during a motion.
+    body_height, foot_raise_height : float
+        In metres.
+    position, velocity : ndarray, shape (3,)
+        Of the body, in the frame of the robot's own odometry (m, m/s).
+    yaw_speed : float
+        rad/s.
+    foot_positions, foot_velocities : ndarray, shape (4, 3)
+        FR, FL, RR, RL in the body (m, m/s).
+    """
+
+    mode: int
+    gait_type: int
+    error_code: int
+    progress: float
+    body_height: float
+    foot_raise_height: float
+    position: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    yaw_speed: float
+    foot_positions: NDArray[np.float64]
+    foot_velocities: NDArray[np.float64]
+
+    @classmethod
+    def from_message(cls, m: SportModeState) -> "SportState":
+        """Build it from the robot's message."""
+        return cls(
+            m.mode,
+            m.gait_type,
+            m.error_code,
+            m.progress,
+            m.body_height,
+            m.foot_raise_height,
+            np.array(m.position),
+            np.array(m.velocity),
+            m.yaw_speed,
+            np.array(m.foot_position_body).reshape(4, 3),
+            np.array(m.foot_speed_body).reshape(4, 3),
+        )
+
+    @property
+    def mode_name(self) -> str:
+        """The mode in words, or its number."""
+        return SportModeId(self.mode).name if self.mode in list(SportModeId) else str(self.mode)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The hand controller as the robot hears it: sticks within -1..1, keys as flags."""
+
+    lx: float
+    ly: float
+    rx: float
+    ry: float
+    keys: Key
+
+    @classmethod
+    def from_bytes(cls, octets: bytes) -> "Remote":
+        """Read ``LowState.wireless_remote``."""
+        _, keys, lx, rx, ry, _, ly = struct.unpack_from("<2sH5f", octets)
+        return cls(lx, ly, rx, ry, Key(keys))
+
+
+@dataclass(frozen=True, eq=False)
 class Go2State:
     """A snapshot of the robot.
 
@@ -67,6 +142,11 @@ class Go2State:
     position, velocity : ndarray, shape (3,) or None
         Of the body, from the robot's own estimate (m, m/s); None while no sport state has come.
     body_height : float or None
+    sport : SportState or None
+        None while no sport state has come.
+    remote : Remote
+    lost : ndarray, shape (12,), uint32
+        How often each motor was not measured.
     """
 
     tick: int
@@ -81,6 +161,9 @@ class Go2State:
     position: NDArray[np.float64] | None
     velocity: NDArray[np.float64] | None
     body_height: float | None
+    sport: SportState | None
+    remote: Remote
+    lost: NDArray[np.uint32]
 
     @classmethod
     def from_messages(cls, low: LowState, sport: SportModeState | None, timestamp: float) -> "Go2State":
@@ -99,6 +182,9 @@ class Go2State:
             position=None if sport is None else np.array(sport.position),
             velocity=None if sport is None else np.array(sport.velocity),
             body_height=None if sport is None else sport.body_height,
+            sport=None if sport is None else SportState.from_message(sport),
+            remote=Remote.from_bytes(bytes(low.wireless_remote)),
+            lost=low.lost,
         )
 
     @property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rfx.sim.backends import SimConfig as SimConfig
     from rfx.sim.backends import SimState as SimState
     from rfx.sim.backends import make_backend as make_backend
+    from rfx.sim.gait import GaitController as GaitController
     from rfx.sim.go2_env import Go2Batch as Go2Batch
     from rfx.sim.go2_faces import Go2Env as Go2Env
     from rfx.sim.go2_faces import Go2VecEnv as Go2VecEnv
@@ -53,6 +54,7 @@ _HOME = {
     "Go2Env": "go2_faces",
     "Go2Task": "go2_task",
     "Go2VecEnv": "go2_faces",
+    "GaitController": "gait",
     "JointCommand": "plant",
     "JointSpacePlant": "joint_plant",
     "make_backend": "backends",
@@ -85,6 +87,7 @@ __all__ = [
     "TERRAINS",
     "Camera",
     "Commands",
+    "GaitController",
     "Go2Batch",
     "Go2Env",
     "Go2Task",

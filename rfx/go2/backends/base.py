@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from rfx.control import Histogram
-from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
+from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
 
 STAGES = ("take", "decode", "encode", "write")
 
@@ -47,8 +47,17 @@ class DdsBackend(Protocol):
     def publish_low_cmd(self, cmd: LowCmd) -> None:
         """Send a low-level command; its checksum is computed and stored."""
 
-    def publish_sport_cmd(self, request: Request) -> None:
-        """Send a request to the sport service."""
+    def publish_request(self, service: str, request: Request) -> None:
+        """Send a request to a service of the robot (``rt/api/<service>/request``)."""
+
+    def responses(self, service: str, timeout_s: float) -> list[Response]:
+        """Wait for answers of a service and return those that came, none when the time is over."""
+
+    def serves(self, service: str) -> bool:
+        """Whether there is anyone who takes requests to a service and answers them."""
+
+    def other_commanders(self) -> list[str]:
+        """Who else writes low-level commands, in words."""
 
     def subscribe_state(self) -> StateReceiver:
         """Return the receiver of low-level states."""

@@ -9,13 +9,14 @@ import socket
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, MissingDependencyError, RfxConnectionError
 
 try:
     from cyclonedds import _clayer
+    from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsParticipant, BuiltinTopicDcpsPublication
     from cyclonedds.core import (
         DDSException,
         GuardCondition,
@@ -42,6 +43,7 @@ LOOPBACK = "lo" if "lo" in {name for _, name in socket.if_nameindex()} else "lo0
 ANY = SampleState.Any | ViewState.Any | InstanceState.Any
 SLICE_S = 0.1  # a wait is cut into slices, so that Ctrl+C gets through
 MOST_PARTICIPANTS = 30
+MOST_SEEN = 10_000  # announcements of writers and participants that are looked at
 HIGHEST_DOMAIN = 230
 
 
@@ -131,6 +133,7 @@ class CycloneDomain:
         self.raw = raw_available() if raw is None else bool(raw)
         self._endpoints: list[RawReader | RawWriter] = []
         self._topics: dict[str, tuple[type, Topic]] = {}
+        self._discovered: Any = None
         self._closed = False
         try:
             _domains.acquire(self.domain_id, interface)
@@ -170,11 +173,30 @@ class CycloneDomain:
         self._endpoints.append(made)
         return made
 
+    def writers_of(self, topic: str) -> list["Writer"]:
+        """Who else writes to a topic, as far as discovery has come; writers of this participant are left out."""
+        if self._closed:
+            raise InvalidStateError(f"{self!r} is closed")
+        own = self._participant.guid  # type: ignore[union-attr]
+        if self._discovered is None:
+            kinds = BuiltinTopicDcpsPublication, BuiltinTopicDcpsParticipant
+            self._discovered = [BuiltinDataReader(self._participant, kind) for kind in kinds]
+        publications, participants = (reader.read(MOST_SEEN) for reader in self._discovered)
+        about = {p.key: _properties(p.qos) for p in participants if p.sample_info.valid_data}
+        found = []
+        for seen in publications:
+            alive = seen.sample_info.valid_data and seen.sample_info.instance_state == InstanceState.Alive
+            if alive and seen.topic_name == topic and seen.participant_key != own:
+                known = about.get(seen.participant_key, {})
+                found.append(Writer(*(known.get(key, "unknown") for key in ("__ProcessName", "__Pid", "__Hostname"))))
+        return found
+
     def close(self) -> None:
         """Leave the domain and end all waits; calling it again does nothing."""
         if self._closed:
             return
         self._closed = True
+        self._discovered = None
         for endpoint in self._endpoints:
             endpoint.close()
         self._endpoints.clear()
@@ -193,6 +215,21 @@ class CycloneDomain:
         topic = Topic(self._participant, name, idl_class(message), qos=_qos(True, 1))
         self._topics[name] = (message, topic)
         return topic
+
+
+class Writer(NamedTuple):
+    """Somebody who writes to a topic: what its DDS library tells of the process."""
+
+    process: str
+    pid: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.process} (process {self.pid} on {self.host})"
+
+
+def _properties(qos: Qos) -> dict[str, str]:
+    return {p.key: p.value for p in qos if isinstance(p, Policy.Property)}
 
 
 def _qos(reliable: bool, depth: int) -> Qos:
@@ -243,6 +280,10 @@ class RawReader:
                 return True
             if left < SLICE_S:
                 return False
+
+    def watch(self, other: "RawReader") -> None:
+        """Let :meth:`wait` return also when ``other`` has something to take."""
+        _open(self._waitset, self).attach(_open(other._condition, other))
 
     def wake(self) -> None:
         """End a wait that is going on in another thread, or the next one."""

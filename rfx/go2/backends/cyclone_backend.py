@@ -1,12 +1,16 @@
 """The link to a robot over CycloneDDS. No thread of its own: whoever wants a state takes it."""
 
+import contextlib
+import threading
 import time
 
 from rfx.errors import CodecError
 from rfx.go2 import topics
 from rfx.go2.backends.base import StageTimes
-from rfx.go2.backends.cyclone import CycloneDomain, RawReader
-from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
+from rfx.go2.backends.cyclone import CycloneDomain, RawReader, RawWriter
+from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
+
+RPC_DEPTH = 32
 
 
 class CycloneReceiver:
@@ -68,11 +72,12 @@ class CycloneBackend:
             self._states = self.domain.reader(topics.LOW_STATE, LowState)
             self._sport_states = self.domain.reader(topics.SPORT_MODE_STATE, SportModeState)
             self._commands = self.domain.writer(topics.LOW_CMD, LowCmd)
-            self._requests = self.domain.writer(topics.SPORT_REQUEST, Request)
         except BaseException:
             self.domain.close()
             raise
         self._receiver = CycloneReceiver(self._states, self.times)
+        self._lock = threading.Lock()
+        self._services: dict[str, tuple[RawWriter, RawReader]] = {}
 
     def __repr__(self) -> str:
         return f"CycloneBackend({self.domain!r})"
@@ -86,9 +91,37 @@ class CycloneBackend:
         self.times.add("encode", t1 - t0)
         self.times.add("write", time.perf_counter_ns() - t1)
 
-    def publish_sport_cmd(self, request: Request) -> None:
-        """Send a request to the sport service."""
-        self._requests.write(request.to_cdr())
+    def _service(self, name: str) -> tuple[RawWriter, RawReader]:
+        """Where a service is asked and where it answers; made when it is first needed."""
+        with self._lock:
+            if name not in self._services:
+                self._services[name] = (
+                    self.domain.writer(topics.request_topic(name), Request, depth=RPC_DEPTH),
+                    self.domain.reader(topics.response_topic(name), Response, reliable=True, depth=RPC_DEPTH),
+                )
+            return self._services[name]
+
+    def publish_request(self, service: str, request: Request) -> None:
+        """Send a request to a service of the robot."""
+        self._service(service)[0].write(request.to_cdr())
+
+    def responses(self, service: str, timeout_s: float) -> list[Response]:
+        """Wait for answers of a service and return those that came; malformed ones are left out."""
+        reader = self._service(service)[1]
+        came = []
+        for data in reader.take() if reader.wait(timeout_s) else []:
+            with contextlib.suppress(CodecError):
+                came.append(Response.from_cdr(data))
+        return came
+
+    def serves(self, service: str) -> bool:
+        """Whether there is anyone who takes requests to a service and answers them."""
+        writer, reader = self._service(service)
+        return writer.matched > 0 and reader.matched > 0
+
+    def other_commanders(self) -> list[str]:
+        """Who else writes low-level commands, in words."""
+        return [str(writer) for writer in self.domain.writers_of(topics.LOW_CMD)]
 
     def subscribe_state(self) -> CycloneReceiver:
         """Return the receiver of low-level states; there is one."""

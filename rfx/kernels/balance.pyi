@@ -1,0 +1,1 @@
+"""C functions for other kernels: ground forces for a wanted wrench (see balance.pxd)."""

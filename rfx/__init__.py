@@ -29,10 +29,20 @@ if TYPE_CHECKING:
     from rfx.control import PidConfig as PidConfig
     from rfx.control import StateMachine as StateMachine
     from rfx.control import run_control_loop as run_control_loop
+    from rfx.envs import Acrobot as Acrobot
+    from rfx.envs import Box as Box
     from rfx.envs import CartPole as CartPole
+    from rfx.envs import Discrete as Discrete
+    from rfx.envs import Drift as Drift
+    from rfx.envs import MountainCar as MountainCar
+    from rfx.envs import MountainCarContinuous as MountainCarContinuous
     from rfx.envs import Pendulum as Pendulum
+    from rfx.envs import Transition as Transition
     from rfx.envs import VecEnv as VecEnv
+    from rfx.envs import make_vec as make_vec
     from rfx.errors import RfxError as RfxError
+    from rfx.estimators import EmaRunningStats as EmaRunningStats
+    from rfx.estimators import EmaRunningStatsVec as EmaRunningStatsVec
     from rfx.estimators import ImageAugmentation as ImageAugmentation
     from rfx.estimators import RandomShift as RandomShift
     from rfx.estimators import RunningStats as RunningStats
@@ -68,66 +78,52 @@ if TYPE_CHECKING:
     from rfx.math import Quaternion as Quaternion
     from rfx.math import Transform as Transform
     from rfx.math import Vector3Filter as Vector3Filter
+    from rfx.nn import MLP as MLP
+    from rfx.nn import ActorCritic as ActorCritic
+    from rfx.nn import CompiledPolicy as CompiledPolicy
+    from rfx.nn import JitPolicy as JitPolicy
+    from rfx.nn import ObservationNormalizer as ObservationNormalizer
+    from rfx.nn import Policy as Policy
+    from rfx.nn import PolicyContract as PolicyContract
+    from rfx.nn import TorchJitPolicy as TorchJitPolicy
+    from rfx.nn import check_policy as check_policy
+    from rfx.nn import go2_actor_critic as go2_actor_critic
+    from rfx.nn import go2_mlp as go2_mlp
+    from rfx.nn import register_policy as register_policy
     from rfx.robots import GO2 as GO2
+    from rfx.robots import LAYOUTS as LAYOUTS
     from rfx.robots import MOTOR_NAMES as MOTOR_NAMES
     from rfx.robots import JointConfig as JointConfig
+    from rfx.robots import PolicyLayout as PolicyLayout
     from rfx.robots import RobotConfig as RobotConfig
     from rfx.robots import motor_idx as motor_idx
     from rfx.robots import motor_index_by_name as motor_index_by_name
+    from rfx.robots import policy_layout as policy_layout
     from rfx.seeding import derive_seed as derive_seed
     from rfx.seeding import rng_from_seed as rng_from_seed
+    from rfx.sim import Go2Env as Go2Env
+    from rfx.sim import Go2Task as Go2Task
+    from rfx.sim import Go2VecEnv as Go2VecEnv
+    from rfx.sim import MockSimBackend as MockSimBackend
+    from rfx.sim import PhysicsConfig as PhysicsConfig
+    from rfx.sim import SimConfig as SimConfig
+    from rfx.sim import SimState as SimState
     from rfx.sim import make_plant as make_plant
 
 # public name -> the room it lives in
 _HOME = {
-    "RfxError": "rfx.errors",
-    "CartPole": "rfx.envs",
-    "Pendulum": "rfx.envs",
-    "VecEnv": "rfx.envs",
-    "Quaternion": "rfx.math",
-    "Transform": "rfx.math",
-    "LowPassFilter": "rfx.math",
-    "MovingAverageFilter": "rfx.math",
-    "DerivativeFilter": "rfx.math",
-    "Vector3Filter": "rfx.math",
-    "ButterworthFilter": "rfx.math",
-    "ReplayBuffer": "rfx.buffers",
-    "PrioritizedReplayBuffer": "rfx.buffers",
-    "SequenceReplayBuffer": "rfx.buffers",
-    "HERBuffer": "rfx.buffers",
     "ConcurrentReplayBuffer": "rfx.buffers",
-    "MmapReplayBuffer": "rfx.buffers",
-    "FrameStackReplayBuffer": "rfx.buffers",
-    "ExperienceTable": "rfx.buffers",
     "EpisodeTracker": "rfx.buffers",
-    "OfflineDataset": "rfx.buffers",
+    "ExperienceTable": "rfx.buffers",
+    "FrameStackReplayBuffer": "rfx.buffers",
+    "HERBuffer": "rfx.buffers",
     "MixedSampler": "rfx.buffers",
+    "MmapReplayBuffer": "rfx.buffers",
+    "OfflineDataset": "rfx.buffers",
+    "PrioritizedReplayBuffer": "rfx.buffers",
+    "ReplayBuffer": "rfx.buffers",
+    "SequenceReplayBuffer": "rfx.buffers",
     "sample_mixed": "rfx.buffers",
-    "gae": "rfx.estimators",
-    "compute_gae": "rfx.estimators",
-    "vtrace": "rfx.estimators",
-    "compute_vtrace": "rfx.estimators",
-    "discounted_returns": "rfx.estimators",
-    "n_step_returns": "rfx.estimators",
-    "td_lambda": "rfx.estimators",
-    "retrace": "rfx.estimators",
-    "upgo": "rfx.estimators",
-    "RunningStats": "rfx.estimators",
-    "RunningStatsVec": "rfx.estimators",
-    "shape_rewards_pbrs": "rfx.estimators",
-    "polyak_update": "rfx.estimators",
-    "reptile_update": "rfx.estimators",
-    "average_weight_vectors": "rfx.estimators",
-    "random_shift": "rfx.estimators",
-    "RandomShift": "rfx.estimators",
-    "ImageAugmentation": "rfx.estimators",
-    "compute_group_advantages": "rfx.llm",
-    "group_advantages": "rfx.llm",
-    "compute_token_kl": "rfx.llm",
-    "token_kl": "rfx.llm",
-    "VarLenStore": "rfx.llm",
-    "pack_sequences": "rfx.llm",
-    "DPOPair": "rfx.llm",
     "ControlLoop": "rfx.control",
     "ControlLoopHandle": "rfx.control",
     "ControlLoopStats": "rfx.control",
@@ -136,18 +132,86 @@ _HOME = {
     "PidConfig": "rfx.control",
     "StateMachine": "rfx.control",
     "run_control_loop": "rfx.control",
+    "Acrobot": "rfx.envs",
+    "Box": "rfx.envs",
+    "CartPole": "rfx.envs",
+    "Discrete": "rfx.envs",
+    "Drift": "rfx.envs",
+    "MountainCar": "rfx.envs",
+    "MountainCarContinuous": "rfx.envs",
+    "Pendulum": "rfx.envs",
+    "Transition": "rfx.envs",
+    "VecEnv": "rfx.envs",
+    "make_vec": "rfx.envs",
+    "RfxError": "rfx.errors",
+    "EmaRunningStats": "rfx.estimators",
+    "EmaRunningStatsVec": "rfx.estimators",
+    "ImageAugmentation": "rfx.estimators",
+    "RandomShift": "rfx.estimators",
+    "RunningStats": "rfx.estimators",
+    "RunningStatsVec": "rfx.estimators",
+    "average_weight_vectors": "rfx.estimators",
+    "compute_gae": "rfx.estimators",
+    "compute_vtrace": "rfx.estimators",
+    "discounted_returns": "rfx.estimators",
+    "gae": "rfx.estimators",
+    "n_step_returns": "rfx.estimators",
+    "polyak_update": "rfx.estimators",
+    "random_shift": "rfx.estimators",
+    "reptile_update": "rfx.estimators",
+    "retrace": "rfx.estimators",
+    "shape_rewards_pbrs": "rfx.estimators",
+    "td_lambda": "rfx.estimators",
+    "upgo": "rfx.estimators",
+    "vtrace": "rfx.estimators",
     "Go2": "rfx.go2",
     "Go2Config": "rfx.go2",
     "Go2State": "rfx.go2",
+    "DPOPair": "rfx.llm",
+    "VarLenStore": "rfx.llm",
+    "compute_group_advantages": "rfx.llm",
+    "compute_token_kl": "rfx.llm",
+    "group_advantages": "rfx.llm",
+    "pack_sequences": "rfx.llm",
+    "token_kl": "rfx.llm",
+    "ButterworthFilter": "rfx.math",
+    "DerivativeFilter": "rfx.math",
+    "LowPassFilter": "rfx.math",
+    "MovingAverageFilter": "rfx.math",
+    "Quaternion": "rfx.math",
+    "Transform": "rfx.math",
+    "Vector3Filter": "rfx.math",
+    "ActorCritic": "rfx.nn",
+    "CompiledPolicy": "rfx.nn",
+    "JitPolicy": "rfx.nn",
+    "MLP": "rfx.nn",
+    "ObservationNormalizer": "rfx.nn",
+    "Policy": "rfx.nn",
+    "PolicyContract": "rfx.nn",
+    "TorchJitPolicy": "rfx.nn",
+    "check_policy": "rfx.nn",
+    "go2_actor_critic": "rfx.nn",
+    "go2_mlp": "rfx.nn",
+    "register_policy": "rfx.nn",
     "GO2": "rfx.robots",
     "JointConfig": "rfx.robots",
-    "RobotConfig": "rfx.robots",
+    "LAYOUTS": "rfx.robots",
     "MOTOR_NAMES": "rfx.robots",
+    "PolicyLayout": "rfx.robots",
+    "RobotConfig": "rfx.robots",
     "motor_idx": "rfx.robots",
     "motor_index_by_name": "rfx.robots",
+    "policy_layout": "rfx.robots",
     "derive_seed": "rfx.seeding",
-    "make_plant": "rfx.sim",
     "rng_from_seed": "rfx.seeding",
+    "Go2Env": "rfx.sim",
+    "Go2Task": "rfx.sim",
+    "Go2VecEnv": "rfx.sim",
+    "MockSimBackend": "rfx.sim",
+    "PhysicsConfig": "rfx.sim",
+    "SimConfig": "rfx.sim",
+    "SimState": "rfx.sim",
+    "make_plant": "rfx.sim",
 }
 _ROOMS = (
     "arrays",

@@ -70,6 +70,16 @@
             m2[j] = (m2[j] + own) + (count == 0.0 ? 0.0 : delta * delta * both);                                         \
         }                                                                                                                \
     }                                                                                                                    \
+    /* One sample after the others: d = x - mean, mean += alpha d, var = (1 - alpha) (var + alpha d^2) (Finch 2009) */   \
+    RFX_CLONES static void rfx_ema_row_##SUFFIX(const REAL *restrict x, double alpha, double *restrict mean,             \
+                                                double *restrict var, Py_ssize_t width)                                  \
+    {                                                                                                                    \
+        for (Py_ssize_t j = 0; j < width; j++) {                                                                         \
+            double delta = x[j] - mean[j];                                                                               \
+            mean[j] += alpha * delta;                                                                                    \
+            var[j] = (1.0 - alpha) * (var[j] + alpha * delta * delta);                                                   \
+        }                                                                                                                \
+    }                                                                                                                    \
     /* clip((x - mean) scale, -limit, limit); returns whether any result is not finite */                                \
     RFX_CLONES static int rfx_standardize_##SUFFIX(const REAL *restrict x, const double *restrict mean,                  \
                                                    const double *restrict scale, double limit, REAL *restrict out,       \

@@ -4,11 +4,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.comm.channels import Receiver as Receiver
+    from rfx.comm.channels import Sender as Sender
+    from rfx.comm.channels import channel as channel
+    from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.subscription import TransportSubscription as TransportSubscription
+    from rfx.comm.transport import Transport as Transport
 
 # public name -> the module it lives in
 _HOME = {
     "KeyExpr": "rfx.comm.keys",
+    "Receiver": "rfx.comm.channels",
+    "Sender": "rfx.comm.channels",
+    "Transport": "rfx.comm.transport",
+    "TransportEnvelope": "rfx.comm.envelope",
+    "TransportSubscription": "rfx.comm.subscription",
+    "channel": "rfx.comm.channels",
 }
 
 __all__ = [*_HOME]

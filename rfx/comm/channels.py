@@ -108,7 +108,7 @@ class Sender(_End):
 
     def try_send(self, item: Any) -> bool:
         """Send without waiting; see :meth:`send`."""
-        return self._mailbox.put(item, 0)
+        return self._mailbox.put(item, 0.0)
 
 
 class Receiver(_End):

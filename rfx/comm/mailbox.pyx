@@ -167,22 +167,21 @@ cdef class Mailbox:
         DTypeError, InvalidValueError
             None; a timeout that is no number, NaN or below 0.
         """
-        cdef bint good
+        cdef bint good, wait = self.rule == 2 and not (timeout is not None and timeout == 0)
         if item is None:
             raise DTypeError("expected an object to send, got None, which stands for nothing")
-        if self.rule != 2 or timeout == 0:
-            good = self.offer(item)
-            if not good and self.closed:
-                raise InvalidStateError("expected an open channel, got one that is closed")
-            return good
-        end = deadline(timeout)
-        while not self.offer(item, end is None or monotonic() < end):
-            if self.closed:
-                raise InvalidStateError("expected an open channel, got one that is closed")
-            if end is not None and monotonic() >= end:
-                return False
-            self.await_(False, end)
-        return True
+        if not (timeout is None or type(timeout) is float and <double>timeout >= 0.0):
+            deadline(timeout)    # refuses what is no time
+        good = self.offer(item, wait)
+        if wait and not good:
+            end = deadline(timeout)
+            while not good and not self.closed and (end is None or monotonic() < end):
+                self.await_(False, end)
+                good = self.offer(item, True)
+            good = good or self.offer(item)    # counts what is lost
+        if not good and self.closed:
+            raise InvalidStateError("expected an open channel, got one that is closed")
+        return good
 
     cdef bint offer(self, item, bint again=False) except -1:
         # put without waiting; `again` says that there will be another try, so that nothing is lost yet

@@ -123,7 +123,7 @@ class Transport:
         with self._lock:
             if self._closed:
                 raise InvalidStateError("expected an open transport, got one that is closed")
-            self._subscriptions[id(subscription)] = expression, wait if overflow == "block" else 0, subscription
+            self._subscriptions[id(subscription)] = expression, wait if overflow == "block" else 0.0, subscription
             self._routes = {}
         subscription._start()
         return subscription

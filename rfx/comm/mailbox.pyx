@@ -167,11 +167,12 @@ cdef class Mailbox:
         DTypeError, InvalidValueError
             None; a timeout that is no number, NaN or below 0.
         """
-        cdef bint good, wait = self.rule == 2 and not (timeout is not None and timeout == 0)
+        cdef bint good, wait
         if item is None:
             raise DTypeError("expected an object to send, got None, which stands for nothing")
         if not (timeout is None or type(timeout) is float and <double>timeout >= 0.0):
             deadline(timeout)    # refuses what is no time
+        wait = self.rule == 2 and (timeout is None or timeout > 0)
         good = self.offer(item, wait)
         if wait and not good:
             end = deadline(timeout)

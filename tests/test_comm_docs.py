@@ -49,10 +49,10 @@ def test_the_examples_of_the_guide_run_and_give_what_they_say():
     names, checked = {}, []
     for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
         run(block, names, checked)
-    assert len(checked) >= 8
+    assert len(checked) >= 12
 
 
-@pytest.mark.parametrize("name", ["keys", "channels", "transport"])
+@pytest.mark.parametrize("name", ["keys", "channels", "stream", "topic", "transport"])
 def test_the_examples_of_the_docstrings_give_what_they_say(name):
     module = importlib.import_module(f"rfx.comm.{name}")
     runner, found = doctest.DocTestRunner(), 0

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from rfx.comm.channels import channel as channel
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.stream import Stream as Stream
+    from rfx.comm.stream import ThinnedStream as ThinnedStream
     from rfx.comm.subscription import TransportSubscription as TransportSubscription
+    from rfx.comm.topic import Topic as Topic
     from rfx.comm.transport import Transport as Transport
 
 # public name -> the module it lives in
@@ -17,6 +20,9 @@ _HOME = {
     "KeyExpr": "rfx.comm.keys",
     "Receiver": "rfx.comm.channels",
     "Sender": "rfx.comm.channels",
+    "Stream": "rfx.comm.stream",
+    "ThinnedStream": "rfx.comm.stream",
+    "Topic": "rfx.comm.topic",
     "Transport": "rfx.comm.transport",
     "TransportEnvelope": "rfx.comm.envelope",
     "TransportSubscription": "rfx.comm.subscription",

@@ -1,6 +1,7 @@
 """rfx.comm.transport: who gets which message, that nothing is copied, back-pressure, callbacks, asyncio, threads."""
 
 import asyncio
+import gc
 import pickle
 import threading
 import time
@@ -144,6 +145,22 @@ def test_after_the_end_what_waits_can_be_taken_and_nothing_comes(transport):
         assert transport.subscriber_count == 1
         assert not Transport().unsubscribe(other)
     assert other.closed
+
+
+def test_a_subscription_that_is_let_go_ends_and_one_with_a_callback_stays(transport):
+    seen = []
+    transport.subscribe("a")
+    transport.subscribe("a", callback=seen.append)
+    gc.collect()
+    transport.publish("a", b"")
+    assert transport.subscriber_count == 1
+    assert wait_for(lambda: len(seen) == 1)
+
+
+def test_a_subscription_keeps_its_transport():
+    subscription = Transport().subscribe("a")
+    gc.collect()
+    assert not subscription.closed
 
 
 def test_closing_the_transport_ends_all():

@@ -14,8 +14,8 @@ class TransportSubscription:
     """Messages that :meth:`Transport.subscribe` keeps; take them in one of these ways, from as many threads as you like.
 
     ``recv``, ``recv_timeout``, ``try_recv`` and ``latest`` return one; ``for`` and ``async for`` give one after the other
-    until the subscription has ended and is empty; with a callback a thread of its own takes them. As a context manager it
-    ends itself.
+    until the subscription has ended and is empty; with a callback a thread of its own takes them. It ends with its ``with``
+    block, and, unless it has a callback, when nobody has a reference to it any more.
     """
 
     def __init__(
@@ -43,9 +43,6 @@ class TransportSubscription:
                 self._failed += 1
                 thread = threading.current_thread()
                 threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
-
-    def _end(self) -> None:
-        self._mailbox.close()
 
     # -- taking
 

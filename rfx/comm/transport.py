@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ class Transport:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._subscriptions: dict[int, tuple[KeyExpr, float, TransportSubscription]] = {}
+        self._subscriptions: dict[Mailbox, tuple[KeyExpr, float]] = {}
         self._routes: dict[str, tuple[tuple[Mailbox, float], ...]] = {}
         self._numbers = itertools.count(1)
         self._closed = False
@@ -76,8 +77,8 @@ class Transport:
         for mailbox, wait in route:
             try:
                 mailbox.put(envelope, wait)
-            except InvalidStateError:  # unsubscribed just now
-                continue
+            except InvalidStateError:  # unsubscribed just now, or nobody has the subscription any more
+                self._sweep()
         return envelope
 
     def subscribe(
@@ -89,7 +90,7 @@ class Transport:
         block_timeout: float = 1.0,
         callback: Callable[[TransportEnvelope], Any] | None = None,
     ) -> TransportSubscription:
-        """Have all messages kept whose key matches ``pattern``, from now on.
+        """Have all messages kept whose key matches ``pattern``, from now on until the subscription ends or is let go.
 
         Parameters
         ----------
@@ -123,8 +124,9 @@ class Transport:
         with self._lock:
             if self._closed:
                 raise InvalidStateError("expected an open transport, got one that is closed")
-            self._subscriptions[id(subscription)] = expression, wait if overflow == "block" else 0.0, subscription
+            self._subscriptions[mailbox] = expression, wait if overflow == "block" else 0.0
             self._routes = {}
+        weakref.finalize(subscription, mailbox.close).atexit = False
         subscription._start()
         return subscription
 
@@ -133,15 +135,21 @@ class Transport:
         if not isinstance(subscription, TransportSubscription):
             raise DTypeError(f"expected a TransportSubscription, got {type(subscription).__name__}")
         with self._lock:
-            found = self._subscriptions.pop(id(subscription), None) is not None
+            found = self._subscriptions.pop(subscription._mailbox, None) is not None
             self._routes = {}
         if found:
-            subscription._end()
+            subscription._mailbox.close()
         return found
+
+    def _sweep(self) -> None:
+        # leave out what is closed: subscriptions that were let go of close their mailbox
+        with self._lock:
+            self._subscriptions = {m: s for m, s in self._subscriptions.items() if not m.closed}
+            self._routes = {}
 
     def _find_route(self, key: str) -> tuple[tuple[Mailbox, float], ...]:
         with self._lock:
-            route = tuple((s._mailbox, wait) for e, wait, s in self._subscriptions.values() if e.intersects(key))
+            route = tuple((m, wait) for m, (e, wait) in self._subscriptions.items() if e.intersects(key))
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes = {}
             self._routes[key] = route
@@ -150,6 +158,7 @@ class Transport:
     @property
     def subscriber_count(self) -> int:
         """How many subscriptions there are."""
+        self._sweep()
         return len(self._subscriptions)
 
     @property
@@ -161,10 +170,9 @@ class Transport:
         """End all subscriptions and publish no more. A second time does nothing."""
         with self._lock:
             self._closed = True
-            ended = list(self._subscriptions.values())
-            self._subscriptions, self._routes = {}, {}
-        for *_, subscription in ended:
-            subscription._end()
+            ended, self._subscriptions, self._routes = self._subscriptions, {}, {}
+        for mailbox in ended:
+            mailbox.close()
 
     def __enter__(self) -> "Transport":
         return self

@@ -28,7 +28,7 @@ cdef extern from "moments.h" nogil:
         const double* x, const double* mean, const double* scale, double limit, double* out, Py_ssize_t width)
 
 cdef enum:
-    ROWS = 128     # of one block
+    ROWS = 256     # of one block
     WIDTH = 256    # columns taken together
 
 

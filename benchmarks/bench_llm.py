@@ -5,10 +5,10 @@ prints the ratios of many interleaved rounds, which is what counts on a machine 
 """
 
 import math
-import time
 
 import numpy as np
 import pytest
+from interleaved import table
 from rlox_core import rlox_core
 
 from rfx.llm import VarLenStore, compute_token_kl, group_advantages, pack_sequences, token_kl
@@ -142,26 +142,6 @@ def test_k3(benchmark, who):
 def test_packing(benchmark, who):
     packed = benchmark(PACKING[who]())
     check_packing(packed, cut=who == "rfx wrapped")
-
-
-def table(title, makers, rounds):
-    """Minimum of each over interleaved rounds, and ours over the best peer."""
-    calls = {}
-    for who, make in makers.items():
-        try:
-            calls[who] = make()
-        except pytest.skip.Exception as reason:
-            print(f"  ({who}: {reason})")
-    best = dict.fromkeys(calls, math.inf)
-    for _ in range(rounds):
-        for who, call in calls.items():
-            start = time.perf_counter()
-            call()
-            best[who] = min(best[who], time.perf_counter() - start)
-    print(title, {who: f"{1e6 * t:.1f} us" for who, t in best.items()})
-    peers = [t for who, t in best.items() if not who.startswith("rfx")]
-    if peers:
-        print(f"  ours / best peer = {best['rfx'] / min(peers):.2f}")
 
 
 if __name__ == "__main__":

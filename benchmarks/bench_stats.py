@@ -1,10 +1,12 @@
 """Rows 22 to 24: random shift of images, running mean and variance, Polyak update, against rlox, numpy and torch.
 
-rlox's compiled module is loaded by itself, without the torch that its package asks for.
+rlox's compiled module is loaded by itself, without the torch that its package asks for. `python benchmarks/bench_stats.py`
+prints the ratios of many interleaved rounds.
 """
 
 import numpy as np
 import pytest
+from interleaved import table
 from rlox_core import rlox_core
 
 from rfx.estimators import (
@@ -32,7 +34,7 @@ def numpy_shift(x, pad, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8], ids=["float32", "uint8"])
-@pytest.mark.parametrize("who", ["rfx", "rfx, edge", "rlox", "numpy"])
+@pytest.mark.parametrize("who", ["rfx", "rfx, edge", "rfx, out=", "rlox", "numpy", "plain copy"])
 def test_random_shift(benchmark, who, dtype):
     benchmark.group = f"row 22: random shift, 256 x 9 x 84 x 84, {np.dtype(dtype)}"
     x = np.random.default_rng(0).integers(0, 256, SHAPE).astype(dtype)
@@ -46,6 +48,11 @@ def test_random_shift(benchmark, who, dtype):
         call = lambda: rlox.random_shift_batch(flat, *SHAPE, PAD, 7)  # noqa: E731
     elif who == "numpy":
         call = lambda: numpy_shift(x, PAD, 7)  # noqa: E731
+    elif who == "plain copy":  # what no shift can be faster than
+        call = x.copy
+    elif who == "rfx, out=":
+        out = np.empty_like(x)
+        call = lambda: random_shift(x, PAD, 7, out=out)  # noqa: E731
     else:
         mode = "edge" if "edge" in who else "zeros"
         call = lambda: random_shift(x, PAD, 7, mode=mode)  # noqa: E731
@@ -157,3 +164,36 @@ def test_shaping(benchmark, who):
     )
     call = shape_rewards_pbrs if who == "rfx" else rlox.shape_rewards_pbrs
     benchmark.pedantic(call, (rewards, phi, phi_next, 0.99, dones), iterations=5, rounds=200)
+
+
+def main():
+    rlox = rlox_core()
+    for dtype, rounds in ((np.float32, 15), (np.uint8, 30)):
+        x = np.random.default_rng(0).integers(0, 256, SHAPE).astype(dtype)
+        out = np.empty_like(x)
+        calls = {
+            "rfx": lambda x=x: random_shift(x, PAD, 7),
+            "rfx, out=": lambda x=x, out=out: random_shift(x, PAD, 7, out=out),
+            "numpy": lambda x=x: numpy_shift(x, PAD, 7),
+        }
+        table(f"row 22, random shift, {np.dtype(dtype)}", {k: lambda c=c: c for k, c in calls.items()}, rounds)
+        table(
+            "  a plain copy of that",
+            {"new": lambda x=x: x.copy, "old": lambda x=x, y=out: lambda: np.copyto(y, x)},
+            rounds,
+        )
+    x = np.random.default_rng(0).normal(3.0, 2.0, (256, 48))
+    ours, theirs, flat = RunningStatsVec(48), rlox.RunningStatsVec(48), x.ravel()
+    moments = {"rfx": lambda: lambda: ours.batch_update(x), "rlox": lambda: lambda: theirs.batch_update(flat, 256)}
+    table("row 23, running mean and variance", moments, 20_000)
+    target, source = weights()
+    polyak = {
+        "rfx": lambda: lambda: polyak_update(target, source, 0.005),
+        "rfx, atomic": lambda: lambda: polyak_update(target, source, 0.005, atomic=True),
+        "rlox": lambda: lambda: rlox.polyak_update(target, source, 0.005),
+    }
+    table("row 24, Polyak update", polyak, 500)
+
+
+if __name__ == "__main__":
+    main()

@@ -96,33 +96,45 @@ def test_neighbours_and_shared_sources_are_fine(update, rate):
 
 @pytest.mark.parametrize(("update", "rate"), UPDATES)
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_number_that_is_not_finite_changes_nothing(update, rate, bad):
+def test_atomic_changes_nothing_where_a_number_is_not_finite(update, rate, bad):
     targets, sources = [np.zeros(300), np.zeros(40)], [np.ones(300), np.ones(40)]
     sources[1][39] = bad
     with pytest.raises(InvalidValueError, match=r"\[1\]\[39\]"):
-        update(targets, sources, rate)
+        update(targets, sources, rate, atomic=True)
     assert not targets[0].any()
     targets[0][7] = bad
     with pytest.raises(InvalidValueError, match=r"\[0\]\[7\]"):
-        update(targets, [np.ones(300), np.ones(40)], rate)
+        update(targets, [np.ones(300), np.ones(40)], rate, atomic=True)
     assert not targets[1].any()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("update", "rate"), UPDATES)
-def test_without_atomic_what_is_not_finite_is_still_an_error(update, rate):
-    target, source = np.zeros(300), np.ones(300)
-    update(target, source, rate, atomic=False)
-    assert target.tolist() == [0.25] * 300
-    source[299] = math.nan
-    with pytest.raises(InvalidValueError, match="is updated"):
-        update(target, source, rate, atomic=False)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", [3, 299])
+def test_a_number_that_is_not_finite_never_gets_into_the_target(dtype, update, rate, bad, where):
+    target, source = np.zeros(300, dtype), np.ones(300, dtype)
+    source[where] = bad
+    with pytest.raises(InvalidValueError, match=rf"source\[{where}\]|task_params\[{where}\]"):
+        update(target, source, rate)
+    assert target[where] == 0.0
+    assert np.delete(target, where).tolist() == [0.25] * 299
 
 
-def test_overflow_changes_nothing():
+@pytest.mark.parametrize(("update", "rate"), UPDATES)
+def test_a_target_that_is_not_finite_is_an_error(update, rate):
+    target = np.zeros(300)
+    target[7] = math.nan
+    with pytest.raises(InvalidValueError, match=r"(target|meta_params)\[7\]"):
+        update(target, np.ones(300), rate)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_what_would_overflow_stays_as_it_was(atomic):
     target = np.array([0.0, 3e38], np.float32)
     with pytest.raises(InvalidValueError, match="overflow"):
-        reptile_update(target, np.array([1.0, -3e38], np.float32), 1.0)
-    assert target[0] == 0.0
+        reptile_update(target, np.array([1.0, -3e38], np.float32), 1.0, atomic=atomic)
+    assert target.tolist() == [0.0 if atomic else 1.0, np.float32(3e38)]
 
 
 @pytest.mark.parametrize(("update", "rate"), UPDATES)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rfx.estimators.augmentation import random_shift as random_shift
     from rfx.estimators.augmentation import random_shift_batch as random_shift_batch
     from rfx.estimators.autoreset import next_step_rows as next_step_rows
+    from rfx.estimators.ema_stats_vec import EmaRunningStatsVec as EmaRunningStatsVec
     from rfx.estimators.image_augmentation import Chain as Chain
     from rfx.estimators.image_augmentation import ColorJitter as ColorJitter
     from rfx.estimators.image_augmentation import Cutout as Cutout
@@ -61,6 +62,7 @@ _HOME = {
     "Cutout": "rfx.estimators.image_augmentation",
     "discounted_returns": "rfx.estimators.returns",
     "EmaRunningStats": "rfx.estimators.running_stats",
+    "EmaRunningStatsVec": "rfx.estimators.ema_stats_vec",
     "gae": "rfx.estimators.advantages",
     "ImageAugmentation": "rfx.estimators.image_augmentation",
     "n_step_returns": "rfx.estimators.returns",

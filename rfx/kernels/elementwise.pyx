@@ -4,6 +4,7 @@ from libc.math cimport sqrt
 
 cdef extern from *:
     """
+    #include "blend.h"
     #include "clones.h"
     #define RFX_ELEMENTWISE(REAL, MASK, SUFFIX)                                                                         \\
         RFX_CLONES static int rfx_shape_##SUFFIX(const REAL *restrict r, const REAL *restrict phi,                      \\
@@ -29,25 +30,6 @@ cdef extern from *:
             for (Py_ssize_t i = 0; i < n; i++) {                                                                        \\
                 REAL y = t[i] + rate * (s[i] - t[i]);                                                                   \\
                 bad |= y - y == 0 ? 0 : 1;                                                                              \\
-            }                                                                                                           \\
-            return bad == 0;                                                                                            \\
-        }                                                                                                               \\
-        RFX_CLONES static int rfx_toward_##SUFFIX(REAL *restrict t, const REAL *restrict s, REAL rate, Py_ssize_t n) {  \\
-            MASK bad = 0;                                                                                               \\
-            for (Py_ssize_t i = 0; i < n; i++) {                                                                        \\
-                REAL y = t[i] + rate * (s[i] - t[i]);                                                                   \\
-                bad |= y - y == 0 ? 0 : 1;                                                                              \\
-                t[i] = y;                                                                                               \\
-            }                                                                                                           \\
-            return bad == 0;                                                                                            \\
-        }                                                                                                               \\
-        RFX_CLONES static int rfx_blend_##SUFFIX(REAL *restrict t, const REAL *restrict s, REAL tau, Py_ssize_t n) {    \\
-            REAL keep = (REAL)1 - tau;                                                                                  \\
-            MASK bad = 0;                                                                                               \\
-            for (Py_ssize_t i = 0; i < n; i++) {                                                                        \\
-                REAL y = tau * s[i] + keep * t[i];                                                                      \\
-                bad |= y - y == 0 ? 0 : 1;                                                                              \\
-                t[i] = y;                                                                                               \\
             }                                                                                                           \\
             return bad == 0;                                                                                            \\
         }                                                                                                               \\
@@ -167,7 +149,7 @@ cdef bint toward_is_finite(const real* target, const real* source, real rate, Py
 
 
 cdef bint move_toward(real* target, const real* source, real rate, Py_ssize_t n) noexcept nogil:
-    # target += rate (source - target): Reptile's outer step (Nichol, Achiam, Schulman 2018)
+    # target += rate (source - target): Reptile's outer step (Nichol, Achiam, Schulman 2018). See blend
     if real is float:
         return toward_f(target, source, rate, n)
     else:
@@ -175,7 +157,8 @@ cdef bint move_toward(real* target, const real* source, real rate, Py_ssize_t n)
 
 
 cdef bint blend(real* target, const real* source, real tau, Py_ssize_t n) noexcept nogil:
-    # target = tau source + (1 - tau) target (Polyak averaging; Lillicrap et al. 2016)
+    # target = tau source + (1 - tau) target (Polyak averaging; Lillicrap et al. 2016), where that is finite, else as it
+    # was; whether all are
     if real is float:
         return blend_f(target, source, tau, n)
     else:

@@ -1,10 +1,11 @@
 /* Rewards against the mean of their group, in two passes.
  *
- *     d_i = r_i - r_0        m = sum d / n        v_i = d_i - m        std = sqrt(sum v^2 / (n - ddof))
+ *     d_i = r_i - r_0        m = sum d (1 / n)        v_i = d_i - m        std = sqrt(sum v^2 (1 / (n - ddof)))
  *     A_i = v_i [n / (n - 1) where the own reward is left out of the mean] / (std + eps)
  * Taking r_0 off first makes a constant group exactly 0, whatever its rewards are. Sums run in eight lanes that are added
  * in a fixed order: the same bytes with vectors of any width. Each step is done for a block of groups before the next
- * begins, so that no group waits for the root or the quotient of another. GRPO: Shao et al. 2024; RLOO: Kool et al. 2019.
+ * begins, so that no group waits for the root or the quotient of another, and lanes, roots and quotients of several
+ * groups are taken together. GRPO: Shao et al. 2024; RLOO: Kool et al. 2019.
  */
 #ifndef RFX_GROUPS_H
 #define RFX_GROUPS_H
@@ -15,7 +16,7 @@
 #include "rotation_rows.h" /* RFX_CLONES, RFX_INLINE */
 
 #define RFX_LANES 8
-#define RFX_BLOCK 64
+#define RFX_BLOCK 16
 
 typedef struct {
     int by_group;         /* divide by the standard deviation of the group; else by shared */
@@ -24,14 +25,13 @@ typedef struct {
     double ddof, eps, std_floor;
 } rfx_group_rule;
 
-RFX_INLINE double rfx_lane_sum(const double *s)
+/* The sum of eight lanes of each of m groups, in pairs: groups side by side in vectors. */
+RFX_INLINE void rfx_fold(const double *restrict lanes, int m, double *restrict sum)
 {
-    double four[4], two[2];
-    for (int k = 0; k < 4; k++)
-        four[k] = s[k] + s[k + 4];
-    for (int k = 0; k < 2; k++)
-        two[k] = four[k] + four[k + 2];
-    return two[0] + two[1];
+    for (int b = 0; b < m; b++) {
+        const double *s = lanes + RFX_LANES * b;
+        sum[b] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    }
 }
 
 /* How many the mask lets through (NULL: all); the first of them goes to first. */
@@ -49,53 +49,44 @@ RFX_INLINE double rfx_count(const double *restrict r, const unsigned char *restr
     return seen;
 }
 
-/* sum of r - first */
-RFX_INLINE double rfx_sum_from(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first)
+/* A number about the mean, 0 behind the mask. */
+RFX_INLINE double rfx_about(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t i, double first,
+                            double mean)
 {
-    double s[RFX_LANES] = {0};
-    Py_ssize_t i, k, whole = n - n % RFX_LANES;
-    for (i = 0; i < whole; i += RFX_LANES)
-        for (k = 0; k < RFX_LANES; k++)
-            s[k] += mask == NULL || mask[i + k] ? r[i + k] - first : 0.0;
-    for (k = 0; k < n - whole; k++)
-        s[k] += mask == NULL || mask[whole + k] ? r[whole + k] - first : 0.0;
-    return rfx_lane_sum(s);
+    return mask == NULL || mask[i] ? (r[i] - first) - mean : 0.0;
 }
 
-/* sum of ((r - first) - mean)^2 */
-RFX_INLINE double rfx_squares(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first,
-                              double mean)
+/* Sum of (r - first) - mean, or of its squares, in lanes. */
+RFX_INLINE void rfx_sum_lanes(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first,
+                              double mean, int square, double *restrict lanes)
 {
-    double q[RFX_LANES] = {0};
-    Py_ssize_t i, k, whole = n - n % RFX_LANES;
-    for (i = 0; i < whole; i += RFX_LANES)
+    double s[RFX_LANES] = {0};
+    Py_ssize_t i = 0, k;
+    for (; i + RFX_LANES <= n; i += RFX_LANES)
         for (k = 0; k < RFX_LANES; k++) {
-            double v = mask == NULL || mask[i + k] ? (r[i + k] - first) - mean : 0.0;
-            q[k] += v * v;
+            double v = rfx_about(r, mask, i + k, first, mean);
+            s[k] += square ? v * v : v;
         }
-    for (k = 0; k < n - whole; k++) {
-        double v = mask == NULL || mask[whole + k] ? (r[whole + k] - first) - mean : 0.0;
-        q[k] += v * v;
+    for (k = 0; i + k < n; k++) {
+        double v = rfx_about(r, mask, i + k, first, mean);
+        s[k] += square ? v * v : v;
     }
-    return rfx_lane_sum(q);
+    for (k = 0; k < RFX_LANES; k++)
+        lanes[k] = s[k];
 }
 
 /* out = ((r - first) - mean) scale, 0 behind the mask, and no -0 */
 RFX_INLINE void rfx_scaled(const double *restrict r, const unsigned char *restrict mask, Py_ssize_t n, double first,
                            double mean, double scale, double *restrict out)
 {
-    Py_ssize_t i, k, whole = n - n % RFX_LANES;
-    for (i = 0; i < whole; i += RFX_LANES)
-        for (k = 0; k < RFX_LANES; k++)
-            out[i + k] = (mask == NULL || mask[i + k] ? ((r[i + k] - first) - mean) * scale : 0.0) + 0.0;
-    for (; i < n; i++)
-        out[i] = (mask == NULL || mask[i] ? ((r[i] - first) - mean) * scale : 0.0) + 0.0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        out[i] = rfx_about(r, mask, i, first, mean) * scale + 0.0;
 }
 
-RFX_INLINE double rfx_std(double squares, double count, double ddof)
+/* 1 / n, and 0 where there is nothing to divide by */
+RFX_INLINE double rfx_over(double n)
 {
-    double rest = count - ddof;
-    return sqrt(rest > 0.0 ? squares / rest : 0.0);
+    return n > 0.0 ? 1.0 / n : 0.0;
 }
 
 /* Group g is r[at(g)] .. r[at(g + 1) - 1], at(g) = offsets[g], or g * size where offsets is NULL.
@@ -104,8 +95,11 @@ RFX_INLINE int rfx_groups(const double *restrict r, const unsigned char *restric
                           Py_ssize_t size, Py_ssize_t groups, const rfx_group_rule *rule, double *restrict out)
 {
     double count[RFX_BLOCK], first[RFX_BLOCK], mean[RFX_BLOCK], squares[RFX_BLOCK], scale[RFX_BLOCK];
+    double lanes[RFX_BLOCK * RFX_LANES];
     const int by_group = rule->by_group, left_out = rule->leave_one_out;
     const double ddof = rule->ddof, eps = rule->eps, least = rule->std_floor, shared = rule->shared;
+    const int even = offsets == NULL && mask == NULL;
+    const double even_over = rfx_over((double)size), even_rest = rfx_over((double)size - ddof);
     int bad = 0;
     for (Py_ssize_t g = 0; g < groups; g += RFX_BLOCK) {
         int b, m = (int)(groups - g < RFX_BLOCK ? groups - g : RFX_BLOCK);
@@ -113,14 +107,16 @@ RFX_INLINE int rfx_groups(const double *restrict r, const unsigned char *restric
 #define RFX_ROW(b) r + RFX_AT(b), mask == NULL ? NULL : mask + RFX_AT(b), RFX_AT((b) + 1) - RFX_AT(b)
         for (b = 0; b < m; b++) {
             count[b] = rfx_count(RFX_ROW(b), &first[b]);
-            mean[b] = rfx_sum_from(RFX_ROW(b), first[b]);
+            rfx_sum_lanes(RFX_ROW(b), first[b], 0.0, 0, lanes + RFX_LANES * b);
         }
+        rfx_fold(lanes, m, mean);
         for (b = 0; b < m; b++)
-            mean[b] = mean[b] / (count[b] > 1.0 ? count[b] : 1.0);
+            mean[b] *= even ? even_over : rfx_over(count[b]);
         for (b = 0; b < m; b++)
-            squares[b] = rfx_squares(RFX_ROW(b), first[b], mean[b]);
+            rfx_sum_lanes(RFX_ROW(b), first[b], mean[b], 1, lanes + RFX_LANES * b);
+        rfx_fold(lanes, m, squares);
         for (b = 0; b < m; b++) {
-            double std = rfx_std(squares[b], count[b], ddof);
+            double std = sqrt(squares[b] * (even ? even_rest : rfx_over(count[b] - ddof)));
             double divisor = by_group ? (std > least ? std + eps : 0.0) : shared;
             scale[b] = divisor > 0.0 ? 1.0 / divisor : 0.0;
             bad |= !(squares[b] <= 1.7976931348623157e308);
@@ -160,9 +156,12 @@ static int rfx_masked_groups(const double *r, const unsigned char *mask, const l
 /* Standard deviation of all that the mask lets through (NULL: all). */
 static double rfx_spread(const double *r, const unsigned char *mask, Py_ssize_t n, double ddof)
 {
-    double first, count = rfx_count(r, mask, n, &first);
-    double mean = rfx_sum_from(r, mask, n, first) / (count > 1.0 ? count : 1.0);
-    return rfx_std(rfx_squares(r, mask, n, first, mean), count, ddof);
+    double first, mean, squares, lanes[RFX_LANES], count = rfx_count(r, mask, n, &first);
+    rfx_sum_lanes(r, mask, n, first, 0.0, 0, lanes);
+    rfx_fold(lanes, 1, &mean);
+    rfx_sum_lanes(r, mask, n, first, mean * rfx_over(count), 1, lanes);
+    rfx_fold(lanes, 1, &squares);
+    return sqrt(squares * rfx_over(count - ddof));
 }
 
 #endif

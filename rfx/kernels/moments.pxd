@@ -10,6 +10,8 @@ cdef bint moments_merge(
 cdef void moments_of_rows(const real* x, Py_ssize_t n, Py_ssize_t d, double* mean, double* m2) noexcept nogil
 cdef void moments_of_line(const real* x, Py_ssize_t n, double* mean, double* m2) noexcept nogil
 cdef void ema_push(const double* x, Py_ssize_t n, double alpha, bint first, double* mean, double* var) noexcept nogil
+cdef void ema_of_rows(
+    const real* x, Py_ssize_t n, Py_ssize_t d, double alpha, bint first, double* mean, double* var) noexcept nogil
 cdef bint standardize_rows(
     const real* x, Py_ssize_t n, Py_ssize_t d, const double* mean, const double* scale, double limit,
     real* out) noexcept nogil

@@ -17,6 +17,8 @@ cdef extern from "moments.h" nogil:
     void add_double "rfx_add_block_d"(
         const double* k, const double* s1, const double* s2, double rows, double count, double* mean, double* m2,
         Py_ssize_t width)
+    void ema_row_float "rfx_ema_row_f"(const float* x, double alpha, double* mean, double* var, Py_ssize_t width)
+    void ema_row_double "rfx_ema_row_d"(const double* x, double alpha, double* mean, double* var, Py_ssize_t width)
     bint merge_moments "rfx_merge_moments"(
         double share, double both, const double* mean, const double* m2, double* other_mean, double* other_m2,
         Py_ssize_t d)
@@ -26,7 +28,7 @@ cdef extern from "moments.h" nogil:
         const double* x, const double* mean, const double* scale, double limit, double* out, Py_ssize_t width)
 
 cdef enum:
-    ROWS = 128     # of one block
+    ROWS = 256     # of one block
     WIDTH = 256    # columns taken together
 
 
@@ -95,6 +97,20 @@ cdef void ema_push(const double* x, Py_ssize_t n, double alpha, bint first, doub
         delta = x[i] - mean[0]
         mean[0] += alpha * delta
         var[0] = (1.0 - alpha) * (var[0] + alpha * delta * delta)
+
+
+cdef void ema_of_rows(
+        const real* x, Py_ssize_t n, Py_ssize_t d, double alpha, bint first, double* mean, double* var) noexcept nogil:
+    # ema_push for each column of x (n, d), row after row
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        if first and i == 0:
+            for j in range(d):
+                mean[j], var[j] = x[j], 0.0
+        elif real is float:
+            ema_row_float(x + i * d, alpha, mean, var, d)
+        else:
+            ema_row_double(x + i * d, alpha, mean, var, d)
 
 
 cdef bint standardize_rows(

@@ -13,6 +13,8 @@ from rfx.llm.reduction import token_mask
 
 cnp.import_array()
 
+cdef object PLAIN_DDOF = 0
+
 
 def compute_group_advantages(rewards):
     """Standardise the rewards of one group: (rewards - mean) / std.
@@ -98,10 +100,10 @@ def group_advantages(rewards, group_size=None, group_ids=None, *, scale="group",
     array([ 1., -1.,  0.,  0.])
     """
     cdef cnp.ndarray given = rewards if plain(rewards) else floats(rewards, "rewards")
-    cdef GroupRule rule = GroupRule(
-        0, bool(leave_one_out), 1.0, integer(ddof, "ddof", minimum=0, maximum=2**53), number(eps, "eps", minimum=0.0),
-        number(std_floor, "std_floor", minimum=0.0))
+    cdef GroupRule rule = GroupRule(0, bool(leave_one_out), 1.0, 0.0, at_least_0(eps, "eps"), at_least_0(std_floor, "std_floor"))
     cdef Py_ssize_t size = 0
+    if ddof is not PLAIN_DDOF:
+        rule.ddof = integer(ddof, "ddof", minimum=0, maximum=2**53)
     if scale not in ("group", "batch", "none"):
         raise ConfigError(f'expected scale to be "group", "batch" or "none", got {scale!r}')
     rule.by_group = scale == "group"
@@ -120,10 +122,17 @@ cdef inline bint plain(value):
     return cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(value)
 
 
+cdef inline double at_least_0(value, str name) except -1.0:
+    # number() with minimum 0, by the short way for what is a good float already
+    if type(value) is float and 0.0 <= <double>value <= 1.7976931348623157e308:
+        return value
+    return number(value, name, minimum=0.0)
+
+
 cdef Py_ssize_t size_of_groups(cnp.ndarray rewards, group_size, group_ids) except -1:
     # 0 where group_ids says which the groups are
     cdef Py_ssize_t size
-    if rewards.ndim not in (1, 2):
+    if not 1 <= rewards.ndim <= 2:
         raise ShapeError(f"expected rewards of shape (N,) or (P, G), got {np.shape(rewards)}")
     if group_ids is not None:
         if group_size is not None or rewards.ndim != 1:
@@ -136,7 +145,10 @@ cdef Py_ssize_t size_of_groups(cnp.ndarray rewards, group_size, group_ids) excep
         return max(size, 1)
     if group_size is None:
         raise ConfigError("expected group_size, group_ids or rewards of shape (P, G) to say what the groups are")
-    size = integer(group_size, "group_size", minimum=1, maximum=2**62)
+    if type(group_size) is int and 0 < group_size < 2**62:
+        size = group_size
+    else:
+        size = integer(group_size, "group_size", minimum=1, maximum=2**62)
     if rewards.shape[0] % size:
         raise ShapeError(f"expected a multiple of group_size {size} rewards, got {rewards.shape[0]}")
     return size
@@ -229,5 +241,5 @@ cdef tuple sorted_groups(group_ids, Py_ssize_t n):
         raise DTypeError(f"expected group_ids to be integers, got dtype {ids.dtype}")
     order = np.argsort(ids, kind="stable")
     ids = ids[order]
-    starts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+    starts = np.flatnonzero(np.diff(ids)) + 1
     return order, np.concatenate(([0], starts, [n])).astype(np.int64)

@@ -18,7 +18,8 @@ class PackedSequences:
     """What :func:`rfx.llm.pack_sequences` makes: R rows of L tokens that hold S segments of N sequences.
 
     A segment is a sequence, or a piece of one that was split. Without padding (``pad=None``) all arrays of tokens are
-    vectors, one row behind the other. ``packed[r]`` is row r as a dict of views; ``len(packed)`` is R.
+    vectors, one row behind the other. ``packed[r]`` is row r as a dict of views; ``len(packed)`` is R. ``input_ids``,
+    ``attention_mask`` and ``position_ids`` lie in one piece of memory, which stays as long as one of them does.
 
     Attributes
     ----------

@@ -1,0 +1,43 @@
+"""Messages between threads and programs. Names load on first use."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rfx.comm.channels import Receiver as Receiver
+    from rfx.comm.channels import Sender as Sender
+    from rfx.comm.channels import channel as channel
+    from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
+    from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.stream import Stream as Stream
+    from rfx.comm.stream import ThinnedStream as ThinnedStream
+    from rfx.comm.subscription import TransportSubscription as TransportSubscription
+    from rfx.comm.topic import Topic as Topic
+    from rfx.comm.transport import Transport as Transport
+
+# public name -> the module it lives in
+_HOME = {
+    "KeyExpr": "rfx.comm.keys",
+    "Receiver": "rfx.comm.channels",
+    "Sender": "rfx.comm.channels",
+    "Stream": "rfx.comm.stream",
+    "ThinnedStream": "rfx.comm.stream",
+    "Topic": "rfx.comm.topic",
+    "Transport": "rfx.comm.transport",
+    "TransportEnvelope": "rfx.comm.envelope",
+    "TransportSubscription": "rfx.comm.subscription",
+    "channel": "rfx.comm.channels",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rfx.comm' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

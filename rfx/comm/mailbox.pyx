@@ -1,0 +1,363 @@
+"""The queue under channels and subscriptions: many threads put, many take, and whoever waits can be interrupted."""
+
+cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+
+import threading
+from time import monotonic
+
+from rfx import arrays
+from rfx.errors import ConfigError, DTypeError, InvalidStateError
+
+cdef tuple OVERFLOWS = ("drop_oldest", "drop_newest", "block")
+cdef double LONGEST = 1e6    # seconds of one wait; who waits longer looks again
+cdef Py_ssize_t ENDLESS = 2**62
+
+
+cdef struct Ring:
+    # references to objects, in order; each counts as one
+    PyObject** slots
+    Py_ssize_t size         # a power of two, or 0
+    Py_ssize_t head
+    Py_ssize_t count
+
+
+cdef bint ring_push(Ring* ring, PyObject* item) noexcept nogil:
+    # takes over the reference; False where there is no memory
+    cdef PyObject** slots
+    cdef Py_ssize_t k, size
+    if ring.count == ring.size:
+        size = 2 * ring.size if ring.size else 8
+        slots = <PyObject**>PyMem_RawMalloc(size * sizeof(PyObject*))
+        if slots == NULL:
+            return False
+        for k in range(ring.count):
+            slots[k] = ring.slots[(ring.head + k) & (ring.size - 1)]
+        PyMem_RawFree(ring.slots)
+        ring.slots, ring.size, ring.head = slots, size, 0
+    ring.slots[(ring.head + ring.count) & (ring.size - 1)] = item
+    ring.count += 1
+    return True
+
+
+cdef PyObject* ring_pop(Ring* ring) noexcept nogil:
+    # the first, whose reference is the caller's now; NULL if there is none
+    cdef PyObject* item
+    if ring.count == 0:
+        return NULL
+    item = ring.slots[ring.head]
+    ring.head = (ring.head + 1) & (ring.size - 1)
+    ring.count -= 1
+    return item
+
+
+cdef bint ring_remove(Ring* ring, PyObject* item) noexcept nogil:
+    # whether it was there; the reference is the caller's then
+    cdef Py_ssize_t k, mask = ring.size - 1
+    cdef bint found = False
+    for k in range(ring.count):
+        if found:
+            ring.slots[(ring.head + k - 1) & mask] = ring.slots[(ring.head + k) & mask]
+        elif ring.slots[(ring.head + k) & mask] == item:
+            found = True
+    ring.count -= found
+    return found
+
+
+cdef Ring ring_take(Ring* ring) noexcept nogil:
+    # all of it; an empty one is left
+    cdef Ring taken = ring[0]
+    ring.slots = NULL
+    ring.size = ring.head = ring.count = 0
+    return taken
+
+
+cdef void ring_free(Ring* ring) noexcept:
+    while ring.count:
+        Py_XDECREF(ring_pop(ring))
+    PyMem_RawFree(ring.slots)
+    ring.slots = NULL
+
+
+cdef object owned(PyObject* item):
+    # as an object of ours; None for NULL
+    if item == NULL:
+        return None
+    result = <object>item
+    Py_XDECREF(item)
+    return result
+
+
+cdef int wake(PyObject* waiter) except -1:
+    if waiter != NULL:
+        owned(waiter).release()
+    return 0
+
+
+cdef int wake_all(Ring* ring) except -1:
+    while ring.count:
+        wake(ring_pop(ring))
+    ring_free(ring)
+    return 0
+
+
+@cython.final
+cdef class Mailbox:
+    """A queue of objects with a largest length, a rule for what comes when it is full, and counters.
+
+    Parameters
+    ----------
+    capacity : int or None
+        Most objects in it, at least 1; None for no limit.
+    overflow : {"block", "drop_oldest", "drop_newest"}
+        Where it is full: wait for room, drop what has waited longest, or drop what comes.
+
+    Notes
+    -----
+    Objects are handed over as they are; nothing is copied. No order is promised among threads that wait. Safe under
+    threads, also without a GIL; signal handlers (Ctrl+C) run while the main thread waits.
+    """
+
+    cdef readonly object capacity
+    cdef readonly str overflow
+    cdef readonly bint closed
+    cdef readonly long long accepted, taken, dropped, skipped
+    cdef Py_ssize_t room
+    cdef int rule
+    cdef Ring items
+    cdef Ring getters           # locks, each held by who waits for it
+    cdef Ring putters
+    cdef cython.pymutex lock    # held around C code only
+
+    def __cinit__(self, capacity=None, overflow="block"):
+        if overflow not in OVERFLOWS:
+            raise ConfigError(f'expected overflow to be "block", "drop_oldest" or "drop_newest", got {overflow!r}')
+        self.capacity = None if capacity is None else arrays.integer(capacity, "capacity", minimum=1, maximum=ENDLESS)
+        self.room = ENDLESS if capacity is None else self.capacity
+        self.overflow = overflow
+        self.rule = OVERFLOWS.index(overflow)
+
+    def __dealloc__(self):
+        ring_free(&self.items)
+        ring_free(&self.getters)
+        ring_free(&self.putters)
+
+    # -- in
+
+    def put(self, item, timeout=None):
+        """Put an object in; return whether it is in now.
+
+        Parameters
+        ----------
+        item : object
+            Anything but None.
+        timeout : float, optional
+            For "block": most seconds to wait for room; None for as long as it takes, 0 for not at all.
+
+        Returns
+        -------
+        bool
+            False where it was dropped ("drop_newest"), or there was no room in time.
+
+        Raises
+        ------
+        InvalidStateError
+            Closed, before or while it waited.
+        DTypeError, InvalidValueError
+            None; a timeout that is no number, NaN or below 0.
+        """
+        cdef bint good, wait
+        if item is None:
+            raise DTypeError("expected an object to send, got None, which stands for nothing")
+        if not (timeout is None or type(timeout) is float and <double>timeout >= 0.0):
+            deadline(timeout)    # refuses what is no time
+        wait = self.rule == 2 and (timeout is None or timeout > 0)
+        good = self.offer(item, wait)
+        if wait and not good:
+            end = deadline(timeout)
+            while not good and not self.closed and (end is None or monotonic() < end):
+                self.await_(False, end)
+                good = self.offer(item, True)
+            good = good or self.offer(item)    # counts what is lost
+        if not good and self.closed:
+            raise InvalidStateError("expected an open channel, got one that is closed")
+        return good
+
+    cdef bint offer(self, item, bint again=False) except -1:
+        # put without waiting; `again` says that there will be another try, so that nothing is lost yet
+        cdef PyObject* given = <PyObject*>item
+        cdef PyObject* old = NULL
+        cdef PyObject* waiter = NULL
+        cdef bint good = False, memory = True
+        Py_INCREF(item)
+        with nogil, self.lock:
+            if not self.closed:
+                good = self.items.count < self.room
+                if self.rule == 0 and not good:
+                    old = ring_pop(&self.items)
+                    good = True
+                    self.dropped += 1
+                elif not good and not again:
+                    self.dropped += 1
+                if good:
+                    memory = good = ring_push(&self.items, given)
+                if good:
+                    self.accepted += 1
+                    waiter = ring_pop(&self.getters)
+        if not good:
+            Py_XDECREF(given)
+        wake(waiter)
+        owned(old)    # let go outside of the lock: that may run code of others
+        if not memory:
+            raise MemoryError
+        return good
+
+    # -- out
+
+    def get(self, timeout=None):
+        """Take what has waited longest; None if nothing came within ``timeout`` seconds (None: as long as it takes).
+
+        Raises
+        ------
+        InvalidStateError
+            Closed, and nothing is left in it.
+        DTypeError, InvalidValueError
+            A timeout that is no number, NaN or below 0.
+        """
+        end = deadline(timeout)
+        while True:
+            item = self.poll()
+            if item is not None:
+                return item
+            if self.closed:
+                raise InvalidStateError("expected an open channel, got one that is closed and empty")
+            if not self.await_(True, end):
+                return self.poll()
+
+    cdef object poll(self):
+        # the oldest, or None
+        cdef PyObject* item
+        cdef PyObject* waiter = NULL
+        with nogil, self.lock:
+            item = ring_pop(&self.items)
+            if item != NULL:
+                self.taken += 1
+                waiter = ring_pop(&self.putters)
+        wake(waiter)
+        return owned(item)
+
+    def get_now(self):
+        """Take what has waited longest, or None; see :meth:`get`."""
+        item = self.poll()
+        if item is None and self.closed:
+            raise InvalidStateError("expected an open channel, got one that is closed and empty")
+        return item
+
+    def latest(self):
+        """Take the newest and drop the others (counted as ``skipped``); None if there is nothing."""
+        cdef list found = self.empty(True)
+        if found:
+            return found.pop()
+        if self.closed:
+            raise InvalidStateError("expected an open channel, got one that is closed and empty")
+        return None
+
+    def drain(self):
+        """Take all, as a list."""
+        return self.empty(False)
+
+    cdef list empty(self, bint skip):
+        cdef Ring old, waiters
+        cdef list found = []
+        with nogil, self.lock:
+            old, waiters = ring_take(&self.items), ring_take(&self.putters)
+            if skip and old.count:
+                self.taken += 1
+                self.skipped += old.count - 1
+            else:
+                self.taken += old.count
+        wake_all(&waiters)
+        while old.count:
+            found.append(owned(ring_pop(&old)))
+        ring_free(&old)
+        return found
+
+    def __len__(self):
+        return self.items.count
+
+    # -- waiting
+
+    cdef bint await_(self, bint getter, end) except -1:
+        # wait for one release; whether it is worth another look: False where the time is up
+        cdef object waiter = threading.Lock()
+        cdef bint mine = False
+        waiter.acquire()
+        if not self.line_up(getter, waiter):
+            return True
+        try:
+            left = LONGEST if end is None else min(max(end - monotonic(), 0.0), LONGEST)
+            mine = waiter.acquire(True, left)
+        finally:
+            if not mine:
+                self.leave(getter, waiter)
+        return mine or end is None or monotonic() < end
+
+    cdef bint line_up(self, bint getter, waiter) except -1:
+        # False where there is nothing to wait for
+        cdef PyObject* given = <PyObject*>waiter
+        cdef bint ready, memory = True
+        Py_INCREF(waiter)
+        with nogil, self.lock:
+            ready = self.closed or (self.items.count > 0 if getter else self.items.count < self.room)
+            if not ready:
+                memory = ring_push(&self.getters if getter else &self.putters, given)
+        if ready or not memory:
+            Py_XDECREF(given)
+        if not memory:
+            raise MemoryError
+        return not ready
+
+    cdef int leave(self, bint getter, waiter) except -1:
+        # out of the line; a release that came meanwhile belongs to the next
+        cdef Ring* line = &self.getters if getter else &self.putters
+        cdef PyObject* given = <PyObject*>waiter
+        cdef PyObject* other = NULL
+        cdef bint found
+        with nogil, self.lock:
+            found = ring_remove(line, given)
+            if not found:
+                other = ring_pop(line)
+        if found:
+            Py_XDECREF(given)
+        wake(other)
+        return 0
+
+    def enlist(self, waiter):
+        """Have ``waiter.release()`` called once, when there is something to take or it closes; False: there is already."""
+        return self.line_up(True, waiter)
+
+    def withdraw(self, waiter):
+        """Take back :meth:`enlist`; if it was called meanwhile, another that waits is called instead."""
+        self.leave(True, waiter)
+
+    def close(self):
+        """Take no more objects; what is in it can still be taken. Who waits is woken. A second time does nothing."""
+        cdef Ring getters, putters
+        with nogil, self.lock:
+            self.closed = True
+            getters, putters = ring_take(&self.getters), ring_take(&self.putters)
+        wake_all(&getters)
+        wake_all(&putters)
+
+    def __repr__(self):
+        return (f"Mailbox(capacity={self.capacity}, overflow={self.overflow!r}, len={len(self)}, dropped={self.dropped}"
+                f"{', closed' if self.closed else ''})")
+
+
+def deadline(timeout):
+    """Return the moment (monotonic) that is so many seconds away, None for None."""
+    if timeout is None:
+        return None
+    cdef double seconds = arrays.number(timeout, "timeout", minimum=0.0)
+    return monotonic() + seconds

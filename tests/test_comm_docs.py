@@ -1,0 +1,73 @@
+"""docs/comm.md and the docstrings of rfx.comm: their examples run, and give what they say."""
+
+import ast
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import rfx.comm
+
+GUIDE = Path(__file__).parent.parent / "docs" / "comm.md"
+
+
+def said(comment):
+    for text in (comment, comment.split(":")[0]):
+        try:
+            return (ast.literal_eval(text.strip()),)
+        except (SyntaxError, ValueError):
+            continue
+    return ()
+
+
+def run(source, names, checked):
+    """Execute statement by statement; an expression with a literal in the comment behind it must have that value."""
+    lines = source.splitlines()
+
+    def execute(body):
+        for node in body:
+            if isinstance(node, ast.With):
+                assert len(node.items) == 1
+                with eval(compile(ast.Expression(node.items[0].context_expr), "guide", "eval"), names) as value:
+                    names[node.items[0].optional_vars.id] = value
+                    execute(node.body)
+            elif isinstance(node, ast.Expr):
+                value = eval(compile(ast.Expression(node.value), "guide", "eval"), names)
+                comment = lines[node.end_lineno - 1][node.end_col_offset :].partition("#")[2]
+                for expected in said(comment):
+                    assert value == expected, lines[node.lineno - 1]
+                    checked.append(expected)
+            else:
+                exec(compile(ast.Module([node], []), "guide", "exec"), names)
+
+    execute(ast.parse(source).body)
+
+
+def test_the_examples_of_the_guide_run_and_give_what_they_say():
+    names, checked = {}, []
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        run(block, names, checked)
+    assert len(checked) >= 12
+
+
+@pytest.mark.parametrize("name", ["keys", "channels", "stream", "topic", "transport"])
+def test_the_examples_of_the_docstrings_give_what_they_say(name):
+    module = importlib.import_module(f"rfx.comm.{name}")
+    runner, found = doctest.DocTestRunner(), 0
+    for key in dir(module):
+        value = getattr(module, key)
+        if getattr(value, "__module__", None) == module.__name__ and ">>>" in (value.__doc__ or ""):
+            runner.run(doctest.DocTestParser().get_doctest(value.__doc__, vars(module) | {}, key, name, 0))
+            found += 1
+    assert found
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def test_every_public_name_loads_and_no_other_does():
+    for name in rfx.comm.__all__:
+        assert getattr(rfx.comm, name).__doc__
+        assert name in dir(rfx.comm)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = rfx.comm.nothing

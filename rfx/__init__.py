@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from rfx.buffers import ReplayBuffer as ReplayBuffer
     from rfx.buffers import SequenceReplayBuffer as SequenceReplayBuffer
     from rfx.buffers import sample_mixed as sample_mixed
+    from rfx.comm import KeyExpr as KeyExpr
+    from rfx.comm import Receiver as Receiver
+    from rfx.comm import Sender as Sender
+    from rfx.comm import Stream as Stream
+    from rfx.comm import Topic as Topic
+    from rfx.comm import Transport as Transport
+    from rfx.comm import TransportEnvelope as TransportEnvelope
+    from rfx.comm import TransportSubscription as TransportSubscription
+    from rfx.comm import channel as channel
     from rfx.control import ControlLoop as ControlLoop
     from rfx.control import ControlLoopHandle as ControlLoopHandle
     from rfx.control import ControlLoopStats as ControlLoopStats
@@ -61,9 +70,14 @@ if TYPE_CHECKING:
     from rfx.estimators import td_lambda as td_lambda
     from rfx.estimators import upgo as upgo
     from rfx.estimators import vtrace as vtrace
+    from rfx.go2 import Fault as Fault
+    from rfx.go2 import Faults as Faults
     from rfx.go2 import Go2 as Go2
+    from rfx.go2 import Go2BackendHint as Go2BackendHint
     from rfx.go2 import Go2Config as Go2Config
     from rfx.go2 import Go2State as Go2State
+    from rfx.go2 import RpcError as RpcError
+    from rfx.go2 import SimulatedGo2 as SimulatedGo2
     from rfx.llm import DPOPair as DPOPair
     from rfx.llm import VarLenStore as VarLenStore
     from rfx.llm import compute_group_advantages as compute_group_advantages
@@ -101,6 +115,7 @@ if TYPE_CHECKING:
     from rfx.robots import policy_layout as policy_layout
     from rfx.seeding import derive_seed as derive_seed
     from rfx.seeding import rng_from_seed as rng_from_seed
+    from rfx.sim import GaitController as GaitController
     from rfx.sim import Go2Env as Go2Env
     from rfx.sim import Go2Task as Go2Task
     from rfx.sim import Go2VecEnv as Go2VecEnv
@@ -124,6 +139,15 @@ _HOME = {
     "ReplayBuffer": "rfx.buffers",
     "SequenceReplayBuffer": "rfx.buffers",
     "sample_mixed": "rfx.buffers",
+    "KeyExpr": "rfx.comm",
+    "Receiver": "rfx.comm",
+    "Sender": "rfx.comm",
+    "Stream": "rfx.comm",
+    "Topic": "rfx.comm",
+    "Transport": "rfx.comm",
+    "TransportEnvelope": "rfx.comm",
+    "TransportSubscription": "rfx.comm",
+    "channel": "rfx.comm",
     "ControlLoop": "rfx.control",
     "ControlLoopHandle": "rfx.control",
     "ControlLoopStats": "rfx.control",
@@ -164,9 +188,14 @@ _HOME = {
     "td_lambda": "rfx.estimators",
     "upgo": "rfx.estimators",
     "vtrace": "rfx.estimators",
+    "Fault": "rfx.go2",
+    "Faults": "rfx.go2",
     "Go2": "rfx.go2",
+    "Go2BackendHint": "rfx.go2",
     "Go2Config": "rfx.go2",
     "Go2State": "rfx.go2",
+    "RpcError": "rfx.go2",
+    "SimulatedGo2": "rfx.go2",
     "DPOPair": "rfx.llm",
     "VarLenStore": "rfx.llm",
     "compute_group_advantages": "rfx.llm",
@@ -204,6 +233,7 @@ _HOME = {
     "policy_layout": "rfx.robots",
     "derive_seed": "rfx.seeding",
     "rng_from_seed": "rfx.seeding",
+    "GaitController": "rfx.sim",
     "Go2Env": "rfx.sim",
     "Go2Task": "rfx.sim",
     "Go2VecEnv": "rfx.sim",

@@ -217,7 +217,10 @@ def test_a_saved_policy_comes_back(tmp_path):
     net = MLP(3, 2, [4], activation="elu", output_activation=None, layer_norm=True, seed=3)
     path = net.save(tmp_path / "walk", robot_config=GO2, training_info={"steps": 10}, contract={"layout": "mine"})
     assert path == tmp_path / "walk"
-    for found in (Policy.load(path), MLP.load(str(path)), JitPolicy.load(path).policy):
+    jit = JitPolicy.load(path)
+    assert (jit.robot_config, jit.training_info, jit.contract) == (GO2, {"steps": 10}, {"layout": "mine"})
+    assert sorted(jit.get_parameters()) == sorted(net.get_parameters())
+    for found in (Policy.load(path), MLP.load(str(path)), jit.policy):
         assert isinstance(found, MLP)
         assert found.config_dict() == net.config_dict()
         assert (found.robot_config, found.training_info) == (GO2, {"steps": 10})
@@ -402,3 +405,20 @@ def test_tinygrads_own_copies_serve_where_memory_cannot_be_written(net, monkeypa
     results = [net(x) for x in batches]
     for result, x in zip(results, batches, strict=True):
         np.testing.assert_allclose(result.numpy(), expected(net, x), atol=1e-6)
+
+
+def test_a_wrapper_shares_everything_with_the_policy_inside(tmp_path):
+    net = MLP(3, 2, [4], seed=1)
+    jit, x = JitPolicy(JitPolicy(net)), rows(2)
+    assert jit.policy is net
+    jit.normalizer = ObservationNormalizer(3)
+    jit.normalizer.update(rows(9))
+    np.testing.assert_array_equal(jit(x).numpy(), net(x).numpy())
+    jit.set_parameters({name: value * 0 for name, value in net.get_parameters().items()})
+    assert not net(x).numpy().any()
+    found = Policy.load(jit.save(tmp_path / "walk", training_info={"a": 1}))
+    assert type(found) is MLP
+    assert found.normalizer.to_dict() == net.normalizer.to_dict()
+    assert len(jit.parameters()) == 4
+    with pytest.raises(DTypeError, match="expected a Policy"):
+        JitPolicy(len)

@@ -12,7 +12,7 @@ DEVICE = check_device()
 
 from tinygrad import Context, Tensor, TinyJit, dtypes  # noqa: E402
 from tinygrad.helpers import TRAINING  # noqa: E402
-from tinygrad.nn import LayerNorm, Linear  # noqa: E402
+from tinygrad.nn import LayerNorm  # noqa: E402
 from tinygrad.nn.state import get_state_dict  # noqa: E402
 
 try:  # whether a TinyJit of the user is recording right now
@@ -24,7 +24,6 @@ __all__ = [
     "DEVICE",
     "Context",
     "LayerNorm",
-    "Linear",
     "Tensor",
     "TinyJit",
     "capturing",

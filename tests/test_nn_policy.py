@@ -1,4 +1,4 @@
-"""Policies: calls, shapes, weights and files."""
+"""Policies: calls, shapes, weights and normalisers."""
 
 import copy
 import pickle
@@ -11,21 +11,17 @@ from tinygrad.nn import Linear
 from tinygrad.nn.optim import SGD
 from tinygrad.nn.state import get_parameters
 
-from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
 from rfx.estimators import average_weight_vectors, polyak_update
 from rfx.nn import (
     MLP,
-    ActorCritic,
     JitPolicy,
     ObservationNormalizer,
     Policy,
     calls,
     engine,
-    read_policy_directory,
-    register_policy,
 )
 from rfx.nn.layers import ACTIVATIONS, run_layers
-from rfx.robots import GO2
 
 RNG = np.random.default_rng(1)
 
@@ -213,22 +209,6 @@ def test_weights_that_do_not_fit_change_nothing():
         net.set_parameters({})
 
 
-def test_a_saved_policy_comes_back(tmp_path):
-    net = MLP(3, 2, [4], activation="elu", output_activation=None, layer_norm=True, seed=3)
-    path = net.save(tmp_path / "walk", robot_config=GO2, training_info={"steps": 10}, contract={"layout": "mine"})
-    assert path == tmp_path / "walk"
-    for found in (Policy.load(path), MLP.load(str(path)), JitPolicy.load(path).policy):
-        assert isinstance(found, MLP)
-        assert found.config_dict() == net.config_dict()
-        assert (found.robot_config, found.training_info) == (GO2, {"steps": 10})
-        assert found.contract == {"layout": "mine"}
-        assert all(np.array_equal(v, found.get_parameters()[k]) for k, v in net.get_parameters().items())
-    x = rows(1)
-    np.testing.assert_array_equal(found(x).numpy(), net(x).numpy())
-    again = found.save(tmp_path / "again")
-    assert read_policy_directory(again).config == read_policy_directory(path).config
-
-
 def test_policies_are_copied_and_pickled(net):
     net = MLP(3, 2, [4], seed=1)
     net.normalizer = ObservationNormalizer(3)
@@ -247,7 +227,8 @@ def test_a_normaliser_is_part_of_the_policy(tmp_path):
     assert net.normalizer is None
     np.testing.assert_allclose(found(x).numpy(), want, atol=1e-5)
     np.testing.assert_allclose(found.forward(Tensor(x)).numpy(), expected(net, x), atol=1e-5)
-    assert Policy.load(found.save(tmp_path / "again")).normalizer.to_dict() == found.normalizer.to_dict()
+    again = Policy.load(found.save(tmp_path / "again"))
+    np.testing.assert_allclose(again.normalizer.var, normalizer.var, rtol=1e-14)
     net.normalizer = normalizer
     for i in range(3):
         normalizer.update(x + i)
@@ -280,125 +261,36 @@ def test_a_normaliser_without_a_limit_folds_into_the_first_layer():
         ObservationNormalizer(3).fold(w, b)
 
 
-@register_policy
-class Custom(Policy):
-    def __init__(self, obs_dim, act_dim, scale=1.0):
-        self.l1 = Linear(obs_dim, act_dim)
-        self.factor = scale
-
-    def forward(self, obs):
-        return self.l1(obs).tanh() * self.factor
-
-
-class Twice(MLP):
-    def forward(self, obs):
-        return super().forward(obs) * 2
-
-
-def test_a_class_of_the_user_is_saved_with_its_arguments(tmp_path):
-    net = Custom(3, act_dim=2, scale=0.5)
-    path = net.save(tmp_path / "walk")
-    found = Policy.load(path)
-    assert type(found) is Custom
-    assert found.factor == 0.5
-    x = rows(2)
-    np.testing.assert_allclose(found(x).numpy(), net(x).numpy(), atol=1e-6)
-    assert read_policy_directory(path).layers is None
-    assert "scale=0.5" in repr(found)
-
-
-def test_a_forward_of_its_own_is_not_described_by_the_class_above(tmp_path):
-    net = Twice(3, 2, [4], seed=1)
-    path = net.save(tmp_path / "walk")
-    assert read_policy_directory(path).layers is None
-    with pytest.raises(ConfigError, match="unknown policy type 'Twice'"):
-        Policy.load(path)
-    assert type(Twice.load(path)) is Twice
-    with pytest.raises(ConfigError, match="unknown policy type"):
-        MLP.load(path)
-
-
-def test_another_class_is_not_loaded_by_mistake(tmp_path, net):
-    path = net.save(tmp_path / "walk")
-    with pytest.raises(ConfigError, match="holds a policy of type MLP, not ActorCritic"):
-        ActorCritic.load(path)
-
-
-def test_names_are_given_once():
-    with pytest.raises(ConfigError, match="choose another name"):
-        register_policy(type("MLP", (MLP,), {}))
-    with pytest.raises(ConfigError, match="choose another name"):
-        register_policy(type("Custom", (MLP,), {"__module__": "elsewhere"}))
-    with pytest.raises(DTypeError):
-        register_policy(int)
-
-
-def test_arguments_that_are_no_plain_data_are_named(tmp_path):
-    class Odd(Policy):
-        def __init__(self, layer):
-            self.layer = layer
-
-        def forward(self, obs):
-            return self.layer(obs)
-
-    with pytest.raises(ConfigError, match="config_dict"):
-        Odd(Linear(3, 2)).save(tmp_path / "walk")
-    assert not (tmp_path / "walk").exists()
-    with pytest.raises(TypeError, match="forward"):
-        Policy()(np.zeros((1, 3)))
-
-
-@pytest.mark.parametrize("damage", ["type", "config", "shape", "missing", "truncated", "gone"])
-def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, damage):
-    path = MLP(3, 2, [4], seed=1).save(tmp_path / "walk")
-    config, model = path / "rfx_config.json", path / "model.safetensors"
-    text = config.read_text()
-    change = {
-        "type": ('"MLP"', '"os.system"'),
-        "config": ('"obs_dim": 3', '"obs_dimension": 3'),
-        "shape": ('"obs_dim": 3', '"obs_dim": 5'),
-        "missing": ('"hidden": [', '"hidden": [4, '),
-    }.get(damage)
-    if change is not None:
-        assert change[0] in text
-        config.write_text(text.replace(*change))
-    elif damage == "truncated":
-        model.write_bytes(model.read_bytes()[:-4])
-    else:
-        model.unlink()
-    with pytest.raises((RfxError, FileNotFoundError)) as caught:
-        Policy.load(path)
-    assert isinstance(caught.value, (ConfigError, ShapeError, CodecError, FileNotFoundError))
-    assert str(caught.value)
-
-
-def test_tinygrad_reads_the_weights_and_we_read_its_own(tmp_path):
-    from tinygrad.nn.state import get_state_dict, load_state_dict, safe_load, safe_save
-
-    net, other = MLP(3, 2, [4], seed=1), MLP(3, 2, [4], seed=2)
-    load_state_dict(other, safe_load(net.save(tmp_path / "walk") / "model.safetensors"), verbose=False)
-    x = rows(2)
-    np.testing.assert_array_equal(other(x).numpy(), net(x).numpy())
-    safe_save(get_state_dict(net), str(tmp_path / "old.safetensors"))
-    found = Policy.load(tmp_path / "old.safetensors")
-    assert found.hidden == [4]
-    np.testing.assert_array_equal(found(x).numpy(), net(x).numpy())
-
-
-def test_a_description_of_a_huge_network_is_refused_before_it_is_built(tmp_path, net):
-    path = net.save(tmp_path / "walk")
-    config = path / "rfx_config.json"
-    for size in (2**24, 2**40):
-        config.write_text(config.read_text().replace('"obs_dim": 3', f'"obs_dim": {size}'))
-        with pytest.raises((ShapeError, InvalidValueError)):
-            Policy.load(path)
-        config.write_text(config.read_text().replace(f'"obs_dim": {size}', '"obs_dim": 3'))
-    assert Policy.load(path).obs_dim == 3
-
-
 def test_tinygrads_own_copies_serve_where_memory_cannot_be_written(net, monkeypatch):
     monkeypatch.setattr(engine, "_DIRECT", False)
     batches = [rows(2) for _ in range(4)]
     results = [net(x) for x in batches]
     for result, x in zip(results, batches, strict=True):
         np.testing.assert_allclose(result.numpy(), expected(net, x), atol=1e-6)
+
+
+def test_a_wrapper_shares_everything_with_the_policy_inside(tmp_path):
+    net = MLP(3, 2, [4], seed=1)
+    jit, x = JitPolicy(JitPolicy(net)), rows(2)
+    assert jit.policy is net
+    jit.normalizer = ObservationNormalizer(3)
+    jit.normalizer.update(rows(9))
+    np.testing.assert_array_equal(jit(x).numpy(), net(x).numpy())
+    jit.set_parameters({name: value * 0 for name, value in net.get_parameters().items()})
+    assert not net(x).numpy().any()
+    found = Policy.load(jit.save(tmp_path / "walk", training_info={"a": 1}))
+    assert type(found) is MLP
+    np.testing.assert_allclose(found.normalizer.var, net.normalizer.var, rtol=1e-14)
+    np.testing.assert_array_equal(found.normalizer.mean, net.normalizer.mean)
+    assert len(jit.parameters()) == 4
+    with pytest.raises(DTypeError, match="expected a Policy"):
+        JitPolicy(len)
+
+
+def test_another_limit_shows_at_once():
+    net, x = MLP(3, 2, [], seed=1), 9 * rows(4)
+    for clip in (5.0, 0.5, None):
+        net.normalizer = ObservationNormalizer(3, clip=clip)
+        for _ in range(3):
+            found = net(x).numpy()
+        np.testing.assert_allclose(found, expected(net, net.normalizer.normalize(x.astype(np.float64))), atol=1e-5)

@@ -17,8 +17,8 @@ from rfx.nn.distributions import (
     squashed_entropy,
     squashed_log_prob,
 )
-from rfx.nn.engine import LayerNorm, Linear, Tensor, from_numpy
-from rfx.nn.networks import check_activation, check_sizes, describe_linear, describe_stack, run_stack, seed_weights
+from rfx.nn.engine import LayerNorm, Tensor, from_numpy
+from rfx.nn.networks import Dense, Draw, check_activation, check_sizes, describe_linear, describe_stack, run_stack
 from rfx.nn.policy import Policy, register_policy
 from rfx.seeding import rng_from_seed
 
@@ -70,18 +70,18 @@ class ActorCritic(Policy):
         self.obs_dim, self.act_dim, self.hidden = check_sizes(obs_dim, act_dim, hidden)
         self.activation = check_activation(activation, "activation")
         self.squash, self.state_dependent_std = bool(squash), bool(state_dependent_std)
+        draw = Draw(seed)
         sizes = [self.obs_dim, *self.hidden]
-        self.backbone = [Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        self.backbone = [Dense(a, b, draw) for a, b in itertools.pairwise(sizes)]
         self.norms = [LayerNorm(n) for n in self.hidden] if layer_norm else []
-        self.actor_head, self.critic_head = Linear(sizes[-1], self.act_dim), Linear(sizes[-1], 1)
+        self.actor_head, self.critic_head = Dense(sizes[-1], self.act_dim, draw), Dense(sizes[-1], 1, draw)
         start = arrays.number(log_std_init, "log_std_init", minimum=LOG_STD_MIN, maximum=LOG_STD_MAX)
         self.log_std: Tensor | None = None
-        self.log_std_head: Linear | None = None
+        self.log_std_head: Dense | None = None
         if self.state_dependent_std:
-            self.log_std_head = Linear(sizes[-1], self.act_dim)
+            self.log_std_head = Dense(sizes[-1], self.act_dim, draw)
         else:
             self.log_std = from_numpy(np.full(self.act_dim, start, np.float32))
-        seed_weights(self, seed)
 
     def _heads(self, obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the mean before squashing (B, A), log_std (B, A) or (A,), and the value (B, 1)."""

@@ -12,7 +12,7 @@ DEVICE = check_device()
 
 from tinygrad import Context, Tensor, TinyJit, dtypes  # noqa: E402
 from tinygrad.helpers import TRAINING  # noqa: E402
-from tinygrad.nn import LayerNorm, Linear  # noqa: E402
+from tinygrad.nn import LayerNorm  # noqa: E402
 from tinygrad.nn.state import get_state_dict  # noqa: E402
 
 try:  # whether a TinyJit of the user is recording right now
@@ -24,13 +24,13 @@ __all__ = [
     "DEVICE",
     "Context",
     "LayerNorm",
-    "Linear",
     "Tensor",
     "TinyJit",
     "capturing",
     "dtypes",
     "from_numpy",
     "get_state_dict",
+    "overwrite",
     "plain_call",
     "separate",
 ]
@@ -82,6 +82,16 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
     tensor = _empty(array.shape, dtypes.float32)
     _memory(tensor)[:] = np.ascontiguousarray(array, np.float32).reshape(-1).view(np.uint8)
     return tensor
+
+
+def overwrite(tensor: Tensor, array: NDArray[Any]) -> None:
+    """Put the values of a float32 array into the memory of a tensor that :func:`from_numpy` made."""
+    if capturing:
+        raise InvalidStateError("an array inside a TinyJit would become a constant: give a Tensor to its function")
+    if _DIRECT:
+        _memory(tensor)[:] = array.reshape(-1).view(np.uint8)
+    else:
+        tensor.assign(Tensor(array.copy(), device=DEVICE)).realize()
 
 
 def separate(tensor: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfx.errors import DTypeError
 from rfx.nn.engine import Tensor
-from rfx.nn.normalizer import ObservationNormalizer
 from rfx.nn.policy import Policy
 
 
@@ -32,6 +31,7 @@ class JitPolicy(Policy):
         if not isinstance(policy, Policy):
             raise DTypeError(f"expected a Policy to wrap, got {type(policy).__name__}")
         self.policy: Policy = policy.policy if isinstance(policy, JitPolicy) else policy
+        self._rfx = self.policy._rfx  # normaliser, robot and notes are the same
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return the actions of the policy inside, as a lazy graph."""
@@ -65,15 +65,6 @@ class JitPolicy(Policy):
     def set_parameters(self, parameters: Mapping[str, ArrayLike]) -> None:
         """Give weights to the policy inside."""
         self.policy.set_parameters(parameters)
-
-    @property
-    def normalizer(self) -> ObservationNormalizer | None:
-        """The normaliser of the policy inside."""
-        return self.policy.normalizer
-
-    @normalizer.setter
-    def normalizer(self, value: ObservationNormalizer | None) -> None:
-        self.policy.normalizer = value
 
     def __reduce__(self) -> tuple[Any, ...]:
         return JitPolicy, (self.policy,)

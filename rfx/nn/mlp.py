@@ -4,15 +4,16 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from rfx.nn.engine import LayerNorm, Linear, Tensor
+from rfx.nn.engine import LayerNorm, Tensor
 from rfx.nn.networks import (
+    Dense,
+    Draw,
     activate,
     check_activation,
     check_sizes,
     describe_linear,
     describe_stack,
     run_stack,
-    seed_weights,
 )
 from rfx.nn.policy import Policy, register_policy
 
@@ -58,10 +59,10 @@ class MLP(Policy):
         if output_activation is not None:
             check_activation(output_activation, "output_activation")
         self.output_activation = output_activation
+        draw = Draw(seed)
         sizes = [self.obs_dim, *self.hidden, self.act_dim]
-        self.layers = [Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        self.layers = [Dense(a, b, draw) for a, b in itertools.pairwise(sizes)]
         self.norms = [LayerNorm(n) for n in self.hidden] if layer_norm else []
-        seed_weights(self, seed)
 
     def forward(self, obs: Tensor) -> Tensor:
         """Return actions (..., act_dim) for observations (..., obs_dim)."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError
-from rfx.nn.engine import Tensor, from_numpy, get_state_dict
+from rfx.nn.engine import Tensor, from_numpy
 from rfx.nn.layers import ACTIVATIONS
-from rfx.seeding import rng_from_seed
+from rfx.seeding import ChaCha8Rng, rng_from_seed
 
 _DRAWING = ContextVar("drawing", default=True)
 LARGEST = 1 << 24
@@ -82,24 +82,36 @@ def describe_stack(count: int, prefix: str, norm: bool, activation: str) -> list
     return found
 
 
-def seed_weights(policy: Any, seed: int | None) -> None:
-    """Draw the weights of all linear and recurrent layers from a seed; without one, tinygrad draws the seed.
+class Draw:
+    """The first weights of a network, uniform in ``+-bound``, from a seed; without one, tinygrad draws the seed.
 
-    Each number is uniform in ``+-1 / sqrt(in)``, biases too (of a recurrent layer ``+-1 / sqrt(size)``); layer norms and
-    ``log_std`` stay as they are. Drawn here, they need no kernels of their own.
+    Drawn here they need no kernels of their own. tinygrad's own draws would: each that is not looked at makes the next
+    one slower, because the generator's state is kept as a graph of them all.
     """
-    if not _DRAWING.get():
-        return
-    if seed is None:
-        high, low = (int(x) for x in (Tensor.rand(2).numpy() * 2.0**24))
-        seed = high << 24 | low
-    rng = rng_from_seed(arrays.integer(seed, "seed", minimum=0))
-    own = get_state_dict(policy)
-    for name, tensor in own.items():
-        weight = own.get(name.removesuffix("bias") + "weight", tensor)
-        if "_" in name.rpartition(".")[2]:  # weight_ih, bias_hh, ...
-            weight = own.get(f"{name.rpartition('.')[0]}.weight_hh", tensor)
-        if len(weight.shape) == 2:
-            bound = 1.0 / math.sqrt(weight.shape[1])
-            values = rng.uniform(-bound, bound, size=tuple(int(n) for n in tensor.shape))
-            tensor.replace(from_numpy(np.asarray(values, np.float32)))
+
+    def __init__(self, seed: int | None) -> None:
+        self.rng: ChaCha8Rng | None = None
+        if seed is not None:
+            seed = arrays.integer(seed, "seed", minimum=0)
+        if _DRAWING.get():
+            if seed is None:
+                high, low = (int(x) for x in Tensor.rand(2).numpy() * 2.0**24)
+                seed = high << 24 | low
+            self.rng = rng_from_seed(seed)
+
+    def __call__(self, bound: float, *shape: int) -> Tensor:
+        """Return a tensor of that shape."""
+        if self.rng is None:
+            return Tensor.empty(*shape)
+        return from_numpy(np.asarray(self.rng.uniform(-bound, bound, size=shape), np.float32))
+
+
+class Dense:
+    """``x W^T + b`` with W (outputs, inputs) and b (outputs,)."""
+
+    def __init__(self, inputs: int, outputs: int, draw: Draw) -> None:
+        bound = 1.0 / math.sqrt(inputs)
+        self.weight, self.bias = draw(bound, outputs, inputs), draw(bound, outputs)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.linear(self.weight.transpose(), self.bias)

@@ -5,7 +5,7 @@ import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, ShapeError
 from rfx.nn.calls import CompiledCalls
-from rfx.nn.engine import DEVICE, Tensor, dtypes, from_numpy, get_state_dict
+from rfx.nn.engine import DEVICE, Tensor, dtypes, from_numpy, get_state_dict, overwrite
 from rfx.nn.files import PolicyFiles, plain, read_policy_directory, write_policy_directory
 from rfx.nn.networks import undrawn
 from rfx.nn.normalizer import ObservationNormalizer
@@ -73,7 +73,7 @@ class _Kept:
         self.normalizer: ObservationNormalizer | None = None
         self.robot_config: RobotConfig | None = None
         self.state: tuple[Tensor, ...] | None = None  # of recurrent policies
-        self.statistics: tuple[Any, list[Tensor]] | None = None
+        self.statistics: tuple[bytes, list[Tensor]] | None = None
         self.training_info: dict[str, Any] | None = None
 
 
@@ -99,7 +99,6 @@ class Policy:
     """
 
     _rfx: _Kept
-    input_width: ClassVar[str] = "obs_dim"
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
@@ -147,7 +146,7 @@ class Policy:
             x = obs if dtypes.is_float(obs.dtype) and obs.dtype is not dtypes.float64 else obs.cast(dtypes.float32)
         else:
             x = from_numpy(single(obs, "obs"))
-        width = getattr(self, self.input_width, None)
+        width = getattr(self, "obs_dim", None)
         if not x.ndim or (isinstance(width, int) and x.shape[-1] != width):
             raise ShapeError(f"expected obs of shape (B, {width if width else 'obs_dim'}), got {tuple(x.shape)}")
         return x
@@ -157,10 +156,16 @@ class Policy:
         kept = self._rfx
         if kept.normalizer is None:
             return []
-        if kept.statistics is None or kept.statistics[0] != (id(kept.normalizer), kept.normalizer.count):
-            scale = 1.0 / np.sqrt(kept.normalizer.var + kept.normalizer.epsilon)
-            parts = [from_numpy(x.astype(np.float32)) for x in (kept.normalizer.mean, scale)]
-            kept.statistics = ((id(kept.normalizer), kept.normalizer.count), parts)
+        mean, var = kept.normalizer.mean, kept.normalizer.var
+        now = mean.tobytes() + var.tobytes()
+        if kept.statistics is None or kept.statistics[0] != now:
+            values = [x.astype(np.float32) for x in (mean, 1.0 / np.sqrt(var + kept.normalizer.epsilon))]
+            if kept.statistics is None:
+                kept.statistics = (now, [from_numpy(x) for x in values])
+            else:  # the same memory: what was recorded stays valid
+                for tensor, x in zip(kept.statistics[1], values, strict=True):
+                    overwrite(tensor, x)
+                kept.statistics = (now, kept.statistics[1])
         return kept.statistics[1]
 
     def observe(self, obs: Tensor) -> Tensor:
@@ -180,13 +185,15 @@ class Policy:
     @normalizer.setter
     def normalizer(self, value: ObservationNormalizer | None) -> None:
         self._rfx.normalizer = self._checked_normalizer(value)
+        self._rfx.statistics = None
+        self._rfx.calls.clear()  # the limit is part of what was recorded
 
     def _checked_normalizer(self, value: Any) -> ObservationNormalizer | None:
         if value is None:
             return None
         if not isinstance(value, ObservationNormalizer):
             raise DTypeError(f"expected normalizer to be an ObservationNormalizer, got {type(value).__name__}")
-        width = getattr(self, self.input_width, None)
+        width = getattr(self, "obs_dim", None)
         if isinstance(width, int) and value.obs_dim != width:
             raise ShapeError(f"expected a normaliser of {width} numbers, got one of {value.obs_dim}")
         return value

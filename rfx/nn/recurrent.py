@@ -9,15 +9,16 @@ from numpy.typing import ArrayLike
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, ShapeError
-from rfx.nn.engine import Linear, Tensor, dtypes, from_numpy
+from rfx.nn.engine import Tensor, dtypes, from_numpy
 from rfx.nn.networks import (
+    Dense,
+    Draw,
     activate,
     check_activation,
     check_sizes,
     describe_linear,
     describe_stack,
     run_stack,
-    seed_weights,
 )
 from rfx.nn.policy import Policy, register_policy
 
@@ -30,12 +31,10 @@ class Cell:
     Rows of the weights: input, forget, cell, output for an LSTM; reset, update, new for a GRU.
     """
 
-    def __init__(self, width: int, size: int, kind: str) -> None:
+    def __init__(self, width: int, size: int, kind: str, draw: Draw) -> None:
         rows, bound = GATES[kind] * size, size**-0.5
-        self.weight_ih = Tensor.uniform(rows, width, low=-bound, high=bound)
-        self.weight_hh = Tensor.uniform(rows, size, low=-bound, high=bound)
-        self.bias_ih = Tensor.uniform(rows, low=-bound, high=bound)
-        self.bias_hh = Tensor.uniform(rows, low=-bound, high=bound)
+        self.weight_ih, self.weight_hh = draw(bound, rows, width), draw(bound, rows, size)
+        self.bias_ih, self.bias_hh = draw(bound, rows), draw(bound, rows)
 
     def __call__(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return the state behind inputs (B, width): (h, c) for an LSTM, (h,) for a GRU, each (B, size)."""
@@ -96,11 +95,11 @@ class RecurrentPolicy(Policy):
         if output_activation is not None:
             check_activation(output_activation, "output_activation")
         self.output_activation = output_activation
+        draw = Draw(seed)
         sizes = [self.obs_dim, *self.hidden]
-        self.layers = [Linear(a, b) for a, b in itertools.pairwise(sizes)]
-        self.memory = Cell(sizes[-1], self.size, cell)
-        self.head = Linear(self.size, self.act_dim)
-        seed_weights(self, seed)
+        self.layers = [Dense(a, b, draw) for a, b in itertools.pairwise(sizes)]
+        self.memory = Cell(sizes[-1], self.size, cell, draw)
+        self.head = Dense(self.size, self.act_dim, draw)
 
     @property
     def state(self) -> tuple[Tensor, ...] | None:

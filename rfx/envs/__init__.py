@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfx.envs.custom import CustomBatch as CustomBatch
     from rfx.envs.drift import Drift as Drift
+    from rfx.envs.single import Transition as Transition
     from rfx.envs.spaces import Box as Box
     from rfx.envs.spaces import Dict as Dict
     from rfx.envs.spaces import Discrete as Discrete
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from rfx.envs.vector import MountainCarContinuous as MountainCarContinuous
     from rfx.envs.vector import Pendulum as Pendulum
     from rfx.envs.vector import RLEnv as RLEnv
-    from rfx.envs.vector import Transition as Transition
 
 # public name -> the module it lives in
 _HOME = {
@@ -43,7 +43,7 @@ _HOME = {
     "Space": "rfx.envs.spaces",
     "StepBatch": "rfx.envs.stepping",
     "to_gymnasium": "rfx.envs.spaces",
-    "Transition": "rfx.envs.vector",
+    "Transition": "rfx.envs.single",
     "VecEnv": "rfx.envs.stepping",
 }
 

@@ -162,10 +162,10 @@ def test_first_states_are_spread_as_gymnasiums(env_id):
 )
 def test_first_states_are_drawn_as_rlox_does(make, seed, state):
     env = make(seed)
-    np.testing.assert_allclose(env._batch.states[0, : len(state)], state, rtol=1e-15)
+    np.testing.assert_allclose(env.engine.states[0, : len(state)], state, rtol=1e-15)
     again = make(7)
     again.reset(seed)
-    np.testing.assert_array_equal(again._batch.states, env._batch.states)
+    np.testing.assert_array_equal(again.engine.states, env.engine.states)
 
 
 def test_a_reset_without_a_seed_goes_on_in_the_stream():
@@ -265,6 +265,8 @@ def test_what_was_never_made_is_not_stepped():
         batch.reset()
     with pytest.raises(InvalidStateError):
         batch.step([1] * 4, *outputs(batch), DISABLED)
+    with pytest.raises(InvalidStateError):
+        CartPole.__new__(CartPole).step(1)
 
 
 def test_the_examples_of_the_guide_run():
@@ -287,10 +289,10 @@ def test_a_step_after_the_end_is_refused():
 @pytest.mark.parametrize("action", [2, -1, 0.5, "1", None, [0, 1], True])
 def test_an_action_that_is_none_changes_nothing(action):
     env = CartPole(0)
-    before = env._batch.states
+    before = env.engine.states
     with pytest.raises(RfxError):
         env.step(action)
-    np.testing.assert_array_equal(env._batch.states, before)
+    np.testing.assert_array_equal(env.engine.states, before)
 
 
 @pytest.mark.parametrize("env_id", sorted(TIME_LIMIT))

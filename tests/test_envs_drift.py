@@ -73,7 +73,7 @@ def test_a_step_is_that_of_the_physics_as_they_were():
         state, length = env.engine.states, env.physics["length"][0]
         batch = env.step_all([1])
         fixed = CartPole(0, length=length)
-        fixed._batch.set_states(state)
+        fixed.engine.set_states(state)
         assert fixed.step(1).obs.tobytes() == batch.terminal_obs[0].tobytes()
 
 

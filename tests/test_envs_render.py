@@ -20,7 +20,7 @@ def ink(canvas):
 
 def of(make, state, **options):
     env = make(0, **options)
-    env._batch.set_states([state])
+    env.engine.set_states([state])
     return env.render("rgb_array")
 
 

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from rfx.envs import VecEnv
+from rfx.envs import MountainCar, VecEnv
 
 STEPS = 150
 
@@ -80,3 +80,25 @@ def test_steps_of_threads_on_one_environment_are_all_counted():
     for t in threads:
         t.join()
     assert shared.engine.episode_steps.tolist() == [1000] * 16
+
+
+def test_threads_may_step_one_single_environment():
+    env = MountainCar(0, max_episode_steps=10**6)
+    failures = []
+
+    def run():
+        try:
+            for _ in range(500):
+                transition = env.step(1)
+                assert transition.obs.shape == (2,)
+                assert transition.reward == -1.0
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
+    assert env.engine.episode_steps.tolist() == [2000]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rfx.envs.engines import engine_of as engine_of
     from rfx.envs.python_engine import PythonEngine as PythonEngine
     from rfx.envs.registration import make_vec as make_vec
+    from rfx.envs.single import Transition as Transition
     from rfx.envs.spaces import Box as Box
     from rfx.envs.spaces import Dict as Dict
     from rfx.envs.spaces import Discrete as Discrete
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from rfx.envs.vector import MountainCarContinuous as MountainCarContinuous
     from rfx.envs.vector import Pendulum as Pendulum
     from rfx.envs.vector import RLEnv as RLEnv
-    from rfx.envs.vector import Transition as Transition
     from rfx.envs.worker_engine import WorkerEngine as WorkerEngine
 
 # public name -> the module it lives in
@@ -50,8 +50,8 @@ _HOME = {
     "Space": "rfx.envs.spaces",
     "StepBatch": "rfx.envs.stepping",
     "to_gymnasium": "rfx.envs.spaces",
-    "Transition": "rfx.envs.vector",
     "WorkerEngine": "rfx.envs.worker_engine",
+    "Transition": "rfx.envs.single",
     "VecEnv": "rfx.envs.stepping",
 }
 

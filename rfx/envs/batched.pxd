@@ -33,6 +33,7 @@ cdef class BatchedEnv(Physics):
     cdef void restart(self, const unsigned char* chosen) noexcept nogil
     cdef int take(self, object actions, object obs, object rewards, object terminated, object truncated, object terminal_obs,
                   int autoreset) except -1
+    cdef object refused(self, Py_ssize_t bad, object action)
     cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
                    unsigned char* truncated, int autoreset) noexcept nogil
     cdef void finish(self, Py_ssize_t i, float* obs, int autoreset) noexcept nogil

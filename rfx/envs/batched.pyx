@@ -119,8 +119,8 @@ cdef class BatchedEnv(Physics):
         cdef cnp.ndarray a
         if cnp.PyArray_CheckExact(actions):
             a = actions
-            if (cnp.PyArray_TYPE(a) == kind and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_SIZE(a) == n * k
-                    and cnp.PyArray_NDIM(a) == (1 if self.choices else 2) and cnp.PyArray_DIM(a, 0) == n):
+            if (1 <= cnp.PyArray_NDIM(a) <= (1 if self.choices else 2) and cnp.PyArray_TYPE(a) == kind
+                    and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_DIM(a, 0) == n and cnp.PyArray_SIZE(a) == n * k):
                 return a
         array = np.asarray(actions)
         if array.dtype.kind not in ("iu" if self.choices else "fiu"):
@@ -233,13 +233,16 @@ cdef class BatchedEnv(Physics):
             if bad == -1:
                 self.move(action, to, led_to, reward, end, cut, autoreset)
             lock_leave(&self.lock)
-        if bad == -2:
-            raise InvalidStateError("expected reset() first, an episode has ended")
-        if bad >= 0:
-            wanted = f"from 0 to {self.choices - 1}" if self.choices else "finite"
-            raise InvalidValueError(f"expected actions {wanted}, got {given.reshape(-1)[bad]} "
-                                    f"at actions[{bad // self.action_dim}]")
+        if bad != -1:
+            raise self.refused(bad, given.reshape(-1)[bad] if bad >= 0 else None)
         return 0
+
+    cdef object refused(self, Py_ssize_t bad, object action):
+        # The error for the number of an action, or for -2, an episode that has ended.
+        if bad == -2:
+            return InvalidStateError("expected reset() first, an episode has ended")
+        wanted = f"from 0 to {self.choices - 1}" if self.choices else "finite"
+        return InvalidValueError(f"expected actions {wanted}, got {action} at actions[{bad // self.action_dim}]")
 
     cdef void move(self, const void* actions, float* obs, float* led_to, double* rewards, unsigned char* terminated,
                    unsigned char* truncated, int autoreset) noexcept nogil:

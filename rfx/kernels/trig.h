@@ -2,9 +2,10 @@
  *
  * The value is computed as an unevaluated sum y + e of two doubles, y rounded, |e| <= ulp(y) / 2, with an error far below an ulp.
  * Where e is far enough from ulp(y) / 2, libm can only have rounded to y; else libm itself is asked (Ziv's test, 1991).
- * How far is enough for glibc: it says of sin and cos that they are off by at most 0.55 ulp, which is 0.05 before the last
- * rounding (0.02 seen in 1e8 numbers each): RFX_SURE. Of pow near 1 it says 0.511 (0.008 seen): RFX_SURE_SQUARE. powf was
- * compared with all numbers from 2^-40 to 4 (0.002 seen): RFX_SURE_FLOAT. So one sine in eight, one square in 25, is libm's.
+ * How far is enough for glibc follows from what its sources say of the error, less the half ulp of the last rounding: 0.048
+ * for sin and cos (0.020 seen in 1e8 numbers each): RFX_SURE. For pow 0.011 + 1.5 * 2^-15 |2 ln x|, within 1e-6 .. 1e6
+ * 0.013 (0.008 seen): RFX_SURE_SQUARE. For powf 2^24 (1.83 * 2^-33 |2 ln x| + 1.69 * 2^-34), within 1 / 16 .. 4 0.022 (0.002
+ * seen, in all numbers): RFX_SURE_FLOAT. So libm rounds one sine in eight, one square in 36.
  * Where the C library is another one, it is always asked.
  *
  * Each instruction set gives the same bytes: contraction is off, and nothing is summed in another order.
@@ -35,8 +36,8 @@ RFX_INLINE double rfx_of_bits(uint64_t bits)
 }
 
 #define RFX_SURE 0.4375
-#define RFX_SURE_SQUARE 0.48
-#define RFX_SURE_FLOAT 0.49f
+#define RFX_SURE_SQUARE 0.486
+#define RFX_SURE_FLOAT 0.4775f
 
 /* Whether libm may have rounded y + e to a neighbour of y; the ulp is that below y, half as large under a power of two. */
 RFX_INLINE int64_t rfx_doubtful(double y, double e, double sure)
@@ -49,7 +50,8 @@ RFX_INLINE int64_t rfx_doubtful(double y, double e, double sure)
 
 /* sin and cos of x, |x| <= 1024. With pi / 2 in parts of 42, 42 and 53 bits, x = k pi / 2 + r + low to 2^-120, |r| <= pi / 4.
  * Of r, t has the first 12 bits: t^2, t^3 c (c: 17 bits of 1 / 6) and t^4 c' (5 bits of 1 / 24) are exact, and so are
- * the differences from r and 1. What remains of the series is below ulp / 100 in error. Doubt is 1 about the sine, 2 about the cosine, or both.
+ * the differences from r and 1. What remains of the series is below ulp / 100 in error. Doubt is 1 about the sine, 2 about the cosine, or both;
+ * both near the multiples of pi / 2, where glibc's own reduction has too few bits (cos(0x1.921fb54442d19p+0) is off by 0.56 ulp).
  */
 RFX_CLONES static void rfx_sin_cos_block(const double *restrict x, Py_ssize_t n, double *restrict s, double *restrict c,
                                          int64_t *restrict doubt)
@@ -96,7 +98,7 @@ RFX_CLONES static void rfx_sin_cos_block(const double *restrict x, Py_ssize_t n,
         of_sine = rfx_doubtful(sine, sine_rest, RFX_SURE), of_cosine = rfx_doubtful(cosine, cosine_rest, RFX_SURE);
         other = (of_sine ^ of_cosine) & odd;
         doubt[i] = (int64_t)((of_sine ^ other) | (of_cosine ^ other) << 1)
-            | (fabs(x[i]) <= 1024.0 ? 0 : 3) | (fabs(x[i]) >= 1e-8 ? 0 : 3);
+            | (fabs(x[i]) <= 1024.0 ? 0 : 3) | (fabs(r) >= 1e-5 ? 0 : 3);
     }
 }
 
@@ -124,7 +126,7 @@ RFX_CLONES static void rfx_square_float_block(const float *restrict x, Py_ssize_
         memcpy(&ulp, &bits, 4);
         y[i] = product;
         doubt[i] = (fabsf(e) <= RFX_SURE_FLOAT * (ulp * 1.1920929e-7f) ? 0 : 1) | (fabsf(x[i]) < 4.0f ? 0 : 1)
-            | (fabsf(x[i]) >= 1e-12f ? 0 : 1);
+            | (fabsf(x[i]) >= 0.0625f ? 0 : 1);
     }
 }
 

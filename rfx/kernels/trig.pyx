@@ -57,11 +57,16 @@ cdef void square_n(const double* x, Py_ssize_t n, double* out) noexcept nogil:
 
 cdef void square_float_n(const float* x, Py_ssize_t n, float* out) noexcept nogil:
     cdef int32_t[BLOCK] doubt
+    cdef int[BLOCK] of_square
     cdef Py_ssize_t i, m, first, block
+    cdef int squares
     for block in range(blocks(n)):
         first = block * BLOCK
         m = min(n - first, <Py_ssize_t>BLOCK)
         square_float_block(x + first, m, out + first, doubt)
+        squares = 0
         for i in range(m):
-            if doubt[i]:
-                out[first + i] = powf(x[first + i], TWO_SINGLE)
+            of_square[squares] = <int>i
+            squares += doubt[i]
+        for i in range(squares):
+            out[first + of_square[i]] = powf(x[first + of_square[i]], TWO_SINGLE)

@@ -246,6 +246,7 @@ _HOME = {
 _ROOMS = (
     "arrays",
     "buffers",
+    "comm",
     "control",
     "envs",
     "errors",
@@ -254,6 +255,7 @@ _ROOMS = (
     "kernels",
     "llm",
     "math",
+    "nn",
     "robots",
     "seeding",
     "sim",

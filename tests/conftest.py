@@ -3,6 +3,7 @@
 import importlib.machinery
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "rfx"
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
     for source in PACKAGE.rglob("*.pyx"):
         built = source.with_name(source.stem + suffix)

@@ -73,3 +73,14 @@ def test_golden_pairs_of_the_compiled_policy_are_saved_with_the_tinygrad_one(nn,
     actions = again(contract.golden.observations).numpy()
     np.testing.assert_allclose(actions, contract.golden.actions, atol=1e-5)
     assert CompiledPolicy.from_policy(again).contract == contract
+
+
+def test_a_policy_saved_with_its_contract_passes_the_check_against_its_own_answers(nn, tmp_path):
+    contract = PolicyContract("unitree_rl_lab")
+    policy = nn.MLP(contract.layout.observation.size, 12, hidden=[8], seed=1)
+    golden = make_golden(policy, contract, steps=3)  # its actions are tinygrad's
+    policy.save(tmp_path / "walk", contract=golden)
+    assert check_policy(tmp_path / "walk").ok
+    policy.set_parameters({name: 2.0 * values for name, values in policy.get_parameters().items()})
+    policy.save(tmp_path / "walk", contract=golden)
+    assert not check_policy(tmp_path / "walk").ok

@@ -134,7 +134,7 @@ def replay(
     Parameters
     ----------
     policy : callable
-        Takes (obs_dim,), returns (act_dim,); has ``reset()`` if it carries state.
+        Takes (obs_dim,), returns (act_dim,), an array or a tensor; has ``reset()`` if it carries state.
     side : object
         With ``reset()``, ``observe(readings)`` and ``targets(action)``, as :class:`ContractSide`.
     readings : mapping of str to ndarray
@@ -147,7 +147,8 @@ def replay(
     rows: list[tuple[Array, Array, Array]] = []
     for step in range(len(next(iter(readings.values())))):
         obs = side.observe({name: values[step] for name, values in readings.items()})
-        action = policy(np.asarray(obs, np.float32))
+        answer = policy(np.asarray(obs, np.float32))
+        action = answer.numpy() if hasattr(answer, "numpy") else answer  # a Tensor of tinygrad or torch
         rows.append((obs, action, side.targets(action if actions is None else actions[step])))
     observations, answers, targets = zip(*rows, strict=True)
     return np.array(observations), np.array(answers), np.array(targets)

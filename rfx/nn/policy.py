@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, ShapeError
 from rfx.nn.calls import CompiledCalls
+from rfx.nn.contract import PolicyContract
 from rfx.nn.engine import DEVICE, Tensor, dtypes, from_numpy, get_state_dict, overwrite
 from rfx.nn.files import PolicyFiles, plain, read_policy_directory, write_policy_directory
 from rfx.nn.networks import undrawn
@@ -299,7 +300,7 @@ class Policy:
         robot_config: RobotConfig | None = None,
         normalizer: ObservationNormalizer | None = None,
         training_info: dict[str, Any] | None = None,
-        contract: dict[str, Any] | None = None,
+        contract: PolicyContract | dict[str, Any] | None = None,
     ) -> Path:
         """Save as a self-describing folder (docs/policy_files.md), whole or not at all.
 
@@ -332,7 +333,7 @@ class Policy:
         config["layers"] = self._layers()
         config["robot_config"] = None if robot is None else robot.to_dict()
         config["training"] = kept.training_info if training_info is None else training_info
-        config["contract"] = kept.contract if contract is None else contract
+        config["contract"] = contract.to_dict() if isinstance(contract, PolicyContract) else contract or kept.contract
         config = {key: value for key, value in config.items() if value is not None}
         kept_statistics = None if statistics is None else statistics.to_dict()
         return write_policy_directory(path, config, self._tensors(), kept_statistics, self._extra())

@@ -1,7 +1,7 @@
 """Reading MCAP: by the index where there is a sound one, else from the front to wherever the file ends.
 
 Nothing in the file is believed: every length is compared with what is left, every CRC that is there is computed. What
-is not right is named in ``damage`` and left out, and what is right before and after it is given.
+is not right is named in ``damage`` and ``torn`` and left out, and what is right before and after it is given.
 """
 
 import io
@@ -131,8 +131,10 @@ class McapReader:
         Whether the file ends as it should; False after a crash of the writer.
     indexed : bool
         Whether a sound index was found, so that times and topics that are not asked for are not read.
+    torn : str
+        Once it was read to there: where the file ends before its time; nothing if it does not.
     damage : list of str
-        What was wrong with the file, as far as it has been read; at most 100 entries.
+        What else was wrong with the file, as far as it has been read; at most 100 entries.
     channels, metadata : dict
         What has been read so far: by the channel's number, by the table's name.
 
@@ -155,6 +157,7 @@ class McapReader:
         self.channels: dict[int, LogChannel] = {}
         self.metadata: dict[str, dict[str, str]] = {}
         self.damage: list[str] = []
+        self.torn = ""
         self.message_count: int | None = None
         self._schemas: dict[int, LogSchema] = {}
         try:
@@ -314,19 +317,20 @@ class McapReader:
         at = len(MAGIC)
         while at < self._size:
             if self._size - at < RECORD.size:
-                self._found(f"the file ends within a record at {at}")
+                self.torn = f"the file ends within a record at {at}"
                 return
             opcode, length = RECORD.unpack(self._at(at, RECORD.size))
             if opcode in (DATA_END, FOOTER):
+                self.torn = "" if self.complete else f"the data ends at {at}, but no footer follows"
                 return
             if opcode == 0 or length > self._size - at - RECORD.size:
                 left = self._size - at - RECORD.size
-                self._found(f"the file ends within a record at {at}: {length} octets said, {left} left")
+                self.torn = f"the file ends within a record at {at}: {length} octets said, {left} left"
                 return
             if opcode in _WANTED:
                 yield from self._in(opcode, self._at(at + RECORD.size, length), at)
             at += RECORD.size + length
-        self._found("the file has no end of data")
+        self.torn = f"the file ends after a record, at {at}"
 
     def _in(self, opcode: int, content: bytes, at: int) -> Iterator[LogMessage]:
         """Go through the messages in one record of the data section."""

@@ -1,11 +1,13 @@
 """``rfx robot record`` and ``rfx robot replay``: a robot's messages into a file, and out of it again."""
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,19 @@ def add_link(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interface", default="lo", help="network interface (default lo)")
 
 
-def stop_on_signals() -> threading.Event:
-    """Return an event that Ctrl+C and SIGTERM set."""
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that Ctrl+C and SIGTERM set; afterwards they do again what they did before."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_record(args: argparse.Namespace) -> int:
@@ -59,9 +68,12 @@ def run_record(args: argparse.Namespace) -> int:
     if args.seconds is not None:
         arrays.number(args.seconds, "--seconds", above=0)
     out = args.out if args.out is not None else Path(time.strftime("flight-%Y%m%d-%H%M%S.mcap"))
-    stop = stop_on_signals()
     where = {"domain": str(args.domain), "interface": args.interface}
-    with CycloneDomain(args.domain, args.interface) as domain, FlightLog(out, metadata=where) as log:
+    with (
+        stop_on_signals() as stop,
+        CycloneDomain(args.domain, args.interface) as domain,
+        FlightLog(out, metadata=where) as log,
+    ):
         print(f"recording domain {args.domain} on {args.interface} into {out}", file=sys.stderr, flush=True)
         record_for(domain, log, args.seconds, stop)
     counts = log.counts
@@ -82,8 +94,7 @@ def run_replay(args: argparse.Namespace) -> int:
     from rfx.go2.backends.cyclone import CycloneDomain
     from rfx.go2.replay import replay_states
 
-    stop = stop_on_signals()
-    with CycloneDomain(args.domain, args.interface) as domain:
+    with stop_on_signals() as stop, CycloneDomain(args.domain, args.interface) as domain:
         print(f"replaying {args.file} in domain {args.domain} on {args.interface}", file=sys.stderr, flush=True)
         counts = replay_states(args.file, domain, speed=args.speed, stop=stop)
     print(json.dumps({"published": counts}), flush=True)

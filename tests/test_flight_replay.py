@@ -14,12 +14,12 @@ from waiting import wait_for
 
 from rfx.cli import main
 from rfx.cli.demo import child_environment
-from rfx.errors import CodecError, ConfigError, DTypeError, RfxConnectionError
+from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, RfxConnectionError
 from rfx.go2 import Go2, Go2Config, PosturePlan, topics
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.flight_check import check_log, format_report
 from rfx.go2.flight_log import FlightLog
-from rfx.go2.listener import Listener
+from rfx.go2.listener import Listener, record_for
 from rfx.go2.mcap_reader import McapReader
 from rfx.go2.messages import LowCmd, LowState, Request
 from rfx.go2.replay import replay_commands, replay_states
@@ -120,6 +120,23 @@ def test_the_order_of_the_log_counts_where_commands_carry_no_tick(tmp_path):
         replay_commands(log.path, lambda state: "stand")
 
 
+def test_a_command_that_was_heard_before_its_state_finds_it(tmp_path):
+    with FlightLog(tmp_path / "a.mcap") as log:
+        for i in range(6000):
+            cmd = LowCmd(reserve=2 * i)
+            cmd.set_motors(q=i / 1e4)
+            log.record(topics.LOW_CMD, 2_000_000 * i, cmd.to_cdr())
+            log.record(topics.LOW_STATE, 2_000_000 * i + 100, LowState(tick=2 * i).to_cdr())
+
+    def controller(state):
+        made = LowCmd()
+        made.set_motors(q=state.tick / 2e4)
+        return made
+
+    result = replay_commands(log.path, controller)
+    assert (result.compared, result.equal) == (6000, 6000)
+
+
 def test_a_log_without_commands_is_not_identical(tmp_path):
     with FlightLog(tmp_path / "a.mcap") as log:
         log.record(topics.LOW_STATE, 0, LowState().to_cdr())
@@ -206,6 +223,27 @@ def test_a_listener_that_is_stopped_leaves_no_thread(domain_id):
         with Listener(domain, lambda *message: None):
             assert threading.active_count() > before
         assert threading.active_count() == before
+
+
+def test_what_a_listener_stumbles_over_is_kept_and_raised(tmp_path, domain_id):
+    log = FlightLog(tmp_path / "a.mcap")
+    log.close()
+    with CycloneDomain(domain_id, LOOPBACK) as domain, CycloneDomain(domain_id, LOOPBACK) as robot:
+        writer = robot.writer(topics.LOW_STATE, LowState)
+        stop = threading.Event()
+
+        def publish():
+            while not stop.wait(0.01):
+                writer.write(LowState().to_cdr())
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        try:
+            with pytest.raises(InvalidStateError, match="takes no more"):
+                record_for(domain, log, 20.0, threading.Event())
+        finally:
+            stop.set()
+            thread.join()
 
 
 def test_the_check_command_prints_a_table_or_json(recorded, troubled, capsys):

@@ -166,6 +166,19 @@ def test_a_forged_length_is_named_and_not_believed(path):
     assert "9223372036854775808 octets said, 0 left" in reader.torn
 
 
+def test_a_closed_reader_gives_nothing(path):
+    reader = McapReader(path)
+    reader.close()
+    reader.close()
+    with pytest.raises(InvalidStateError):
+        list(reader)
+
+
+def test_two_iterations_at_once_do_not_disturb_each_other(path):
+    with McapReader(path) as reader:
+        assert list(zip(reader, reader, strict=True)) == [(m, m) for m in MESSAGES]
+
+
 def test_a_damaged_chunk_is_left_out_and_named(path):
     whole = bytearray(path.read_bytes())
     whole[whole.index(b"one")] ^= 1

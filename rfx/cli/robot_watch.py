@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         with Screen(sys.stdout) as screen:
             period = TERMINAL_S if screen.tty else PLAIN_S
             while not stop.wait(min(period, max(0.0, end - time.monotonic()))):
+                if listener.error is not None:
+                    raise listener.error
                 screen.show(watch.lines(listener.matched))
                 if time.monotonic() >= end:
                     break

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from rfx.errors import RfxError
 from rfx.go2.flight_log import TOPICS, FlightLog, message_of
 
 SLICE_S = 0.2
@@ -27,6 +26,11 @@ class Listener:
         threads.
     topics : iterable of str
         By default all that a Go2 has.
+
+    Attributes
+    ----------
+    error : Exception or None
+        What ended a topic's thread, in ``heard`` or in DDS.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Listener:
                     stamp = time.time_ns()
                     for data in reader.take(DEPTH):
                         self._heard(reader.topic, stamp, data)
-        except RfxError as error:  # the domain was closed below us, or the log: whoever waits for us sees it
+        except Exception as error:  # the domain was closed below us, or `heard` failed: whoever waits for us sees it
             self.error = error
 
 

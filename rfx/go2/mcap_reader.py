@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from rfx.errors import CodecError, ConfigError
+from rfx.errors import CodecError, ConfigError, InvalidStateError
 from rfx.go2.mcap_file import (
     CHANNEL,
     CHUNK,
@@ -204,6 +204,8 @@ class McapReader:
 
     def _at(self, offset: int, n: int) -> bytes:
         with self._lock:
+            if self._file.closed:
+                raise InvalidStateError(f"{self!r} is closed")
             self._file.seek(offset)
             data = self._file.read(n)
         if len(data) != n:

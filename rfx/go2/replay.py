@@ -11,7 +11,7 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, RfxConnectionError
 from rfx.go2 import topics
 from rfx.go2.flight_log import message_of
-from rfx.go2.mcap_reader import McapReader
+from rfx.go2.mcap_reader import LogMessage, McapReader
 from rfx.go2.messages import LowCmd, LowState
 
 Source = str | os.PathLike[str] | bytes
@@ -19,6 +19,8 @@ STATES = (topics.LOW_STATE, topics.SPORT_MODE_STATE, topics.WIRELESS_CONTROLLER)
 LOOK_S = 0.5  # how long somebody else who publishes states is looked for
 SLICE_S = 0.1
 MOST_DIFFERENCES = 20
+AROUND_NS = 1_000_000_000  # how long after its command a state may stand in a log
+MOST_NEAR = 4096  # states that are kept to be found by their tick
 
 
 @dataclass(frozen=True)
@@ -106,19 +108,39 @@ def replay_commands(log: Source, controller: Callable[[LowState], LowCmd | None]
 def _pairs(log: Source, result: CommandReplay) -> Iterator[tuple[LowState, bytes]]:
     """Go through the commands, each with the state that it answers."""
     with McapReader(log) as reader:
-        by_tick = {}
-        if any(LowCmd.from_cdr(m.data).reserve for m in reader.messages([topics.LOW_CMD])):
-            by_tick = {LowState.from_cdr(m.data).tick: m.data for m in reader.messages([topics.LOW_STATE])}
+        lockstep = any(LowCmd.from_cdr(m.data).reserve for m in reader.messages([topics.LOW_CMD]))
+        near = _Near(reader.messages([topics.LOW_STATE]))
         newest: bytes | None = None
         for message in reader.messages([topics.LOW_STATE, topics.LOW_CMD]):
             if message.topic == topics.LOW_STATE:
                 newest = message.data
                 continue
-            state = by_tick.get(LowCmd.from_cdr(message.data).reserve, newest)
+            answered = near.find(LowCmd.from_cdr(message.data).reserve, message.time_ns) if lockstep else None
+            state = newest if answered is None else answered
             if state is None:
                 result.stateless += 1
             else:
                 yield LowState.from_cdr(state), message.data
+
+
+class _Near:
+    """Find states by their tick, around the time of a command: a listener may have heard the command first."""
+
+    def __init__(self, states: Iterator[LogMessage]) -> None:
+        self._states = states
+        self._window: dict[int, bytes] = {}
+        self._read_ns = -1
+
+    def find(self, tick: int, time_ns: int) -> bytes | None:
+        while tick not in self._window and self._read_ns <= time_ns + AROUND_NS:
+            message = next(self._states, None)
+            if message is None:
+                break
+            self._read_ns = message.time_ns
+            self._window[LowState.from_cdr(message.data).tick] = message.data
+            if len(self._window) > MOST_NEAR:
+                del self._window[next(iter(self._window))]
+        return self._window.get(tick)
 
 
 def _differing(made: Any, recorded: Any) -> tuple[str, ...]:

@@ -253,6 +253,17 @@ def test_the_check_command_prints_a_table_or_json(recorded, troubled, capsys):
     assert json.loads(capsys.readouterr().out)["ok"] is False
 
 
+def test_the_replay_command_publishes_the_states(tmp_path, domain_id, capsys):
+    with FlightLog(tmp_path / "a.mcap") as log:
+        for i in range(20):
+            log.record(topics.LOW_STATE, i * 10_000_000, LowState(tick=10 * i).to_cdr())
+    heard = []
+    with CycloneDomain(domain_id, LOOPBACK) as ears, Listener(ears, lambda *message: heard.append(message)):
+        assert main(["robot", "replay", str(log.path), "--domain", str(domain_id), "--speed", "2"]) == 0
+        assert wait_for(lambda: heard and LowState.from_cdr(heard[-1][2]).tick == 190)
+    assert json.loads(capsys.readouterr().out) == {"published": {topics.LOW_STATE: 20}}
+
+
 def test_a_file_that_is_no_recording_is_said_in_one_line(tmp_path, capsys):
     (tmp_path / "a").write_bytes(b"no")
     assert main(["robot", "replay", str(tmp_path / "a"), "--check"]) == 1

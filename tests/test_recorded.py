@@ -8,7 +8,7 @@ from rfx.go2 import Go2, Go2Config, RobotClock, topics
 from rfx.go2.backends.base import DdsBackend, StateReceiver
 from rfx.go2.backends.recorded import RecordedBackend
 from rfx.go2.flight_log import FlightLog
-from rfx.go2.messages import LowCmd, LowState, SportModeState
+from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
 
 TICKS = 20
 
@@ -66,6 +66,16 @@ def test_a_control_loop_runs_over_a_recording_as_over_a_robot(log):
     decoded = [LowCmd.from_cdr(data).q[0] for _, data in sent]
     assert decoded == pytest.approx([2 * i / 100 for i in range(TICKS)])
     assert {topic for topic, _ in sent} == {topics.LOW_CMD}
+
+
+def test_requests_go_nowhere_and_nobody_answers(log):
+    sent = []
+    backend = RecordedBackend(log, lambda topic, data: sent.append(topic))
+    backend.publish_request("motion_switcher", Request())
+    assert sent == [topics.MOTION_SWITCHER_REQUEST]
+    assert backend.responses("motion_switcher", 1.0) == []
+    assert not backend.serves("sport")
+    assert backend.other_commanders() == []
 
 
 def test_a_closed_one_takes_nothing(log):

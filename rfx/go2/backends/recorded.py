@@ -10,7 +10,7 @@ from rfx.errors import CodecError, InvalidStateError
 from rfx.go2 import topics
 from rfx.go2.backends.base import StageTimes
 from rfx.go2.mcap_reader import McapReader
-from rfx.go2.messages import LowCmd, LowState, Request, SportModeState
+from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
 
 
 class RecordedReceiver:
@@ -104,6 +104,22 @@ class RecordedBackend:
     def publish_sport_cmd(self, request: Request) -> None:
         """Give a request to ``sent``; nobody answers it."""
         self._publish(topics.SPORT_REQUEST, request)
+
+    def publish_request(self, service: str, request: Request) -> None:
+        """Give a request to a service of the robot to ``sent``; nobody answers it."""
+        self._publish(f"rt/api/{service}/request", request)
+
+    def responses(self, service: str, timeout_s: float) -> list[Response]:
+        """Nobody answers."""
+        return []
+
+    def serves(self, service: str) -> bool:
+        """Nobody serves."""
+        return False
+
+    def other_commanders(self) -> list[str]:
+        """Nobody else commands a recording."""
+        return []
 
     def _publish(self, topic: str, message: Any) -> None:
         if self._closed:

@@ -1,4 +1,4 @@
-"""``rfx robot simulate``: a simulated Go2 as a process of its own."""
+"""``rfx robot``: a simulated Go2 as a process of its own; recording, replaying and watching are in their own modules."""
 
 import argparse
 import json
@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 from typing import Any
+
+from rfx.cli import robot_log, robot_watch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulate.add_argument(
         "--tied", action="store_true", help="when standard input closes: damping, then end (for a parent process)"
     )
+    simulate.set_defaults(robot_run=run_simulate)
+    robot_log.add_arguments(commands)
+    robot_watch.add_arguments(commands)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the chosen sub-command."""
+    return int(args.robot_run(args))
+
+
+def run_simulate(args: argparse.Namespace) -> int:
     """Run the simulated robot until it is told to end."""
     from rfx.go2.backends.cyclone import CycloneDomain
     from rfx.go2.faults import Fault, Faults

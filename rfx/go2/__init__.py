@@ -4,22 +4,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.go2.backends.recorded import RecordedBackend as RecordedBackend
     from rfx.go2.client import Go2 as Go2
     from rfx.go2.config import Go2BackendHint as Go2BackendHint
     from rfx.go2.config import Go2Config as Go2Config
     from rfx.go2.faults import Fault as Fault
     from rfx.go2.faults import Faults as Faults
+    from rfx.go2.flight_check import check_log as check_log
+    from rfx.go2.flight_log import FlightLog as FlightLog
     from rfx.go2.lockstep import RobotClock as RobotClock
+    from rfx.go2.mcap_reader import McapReader as McapReader
     from rfx.go2.messages import LowCmd as LowCmd
     from rfx.go2.messages import LowState as LowState
     from rfx.go2.posture import Phase as Phase
     from rfx.go2.posture import PosturePlan as PosturePlan
+    from rfx.go2.replay import replay_commands as replay_commands
     from rfx.go2.rpc_client import RpcError as RpcError
     from rfx.go2.simulated import SimulatedGo2 as SimulatedGo2
     from rfx.go2.state import Go2State as Go2State
 
 # public name -> the module it lives in
 _HOME = {
+    "FlightLog": "rfx.go2.flight_log",
     "Go2": "rfx.go2.client",
     "Fault": "rfx.go2.faults",
     "Faults": "rfx.go2.faults",
@@ -28,11 +34,15 @@ _HOME = {
     "Go2State": "rfx.go2.state",
     "LowCmd": "rfx.go2.messages",
     "LowState": "rfx.go2.messages",
+    "McapReader": "rfx.go2.mcap_reader",
     "Phase": "rfx.go2.posture",
     "PosturePlan": "rfx.go2.posture",
+    "RecordedBackend": "rfx.go2.backends.recorded",
     "RobotClock": "rfx.go2.lockstep",
     "RpcError": "rfx.go2.rpc_client",
     "SimulatedGo2": "rfx.go2.simulated",
+    "check_log": "rfx.go2.flight_check",
+    "replay_commands": "rfx.go2.replay",
 }
 
 __all__ = [*_HOME]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfx.envs import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum, StepBatch, VecEnv
-from rfx.envs.batched import batch_of
 from rfx.envs.engine import DISABLED, NEXT_STEP, SAME_STEP
+from rfx.envs.engines import batch_of
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError, ShapeError
 from rfx.seeding import derive_seed
 

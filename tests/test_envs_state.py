@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rfx.envs import Acrobot, CartPole, Drift, MountainCar, MountainCarContinuous, Pendulum, VecEnv
-from rfx.envs.batched import batch_of
 from rfx.envs.engine import NEXT_STEP
+from rfx.envs.engines import batch_of
 from rfx.errors import RfxError
 
 IDS = ("CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1")

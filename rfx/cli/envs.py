@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from rfx.envs.batched import batch_of
+    from rfx.envs.engines import batch_of
     from rfx.envs.registration import IDS
 
     for name in IDS:

@@ -6,8 +6,6 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-import importlib
-
 import numpy as np
 
 from rfx.envs.physics cimport Parts, Physics, part, parts_of
@@ -378,26 +376,6 @@ cdef class BatchedEnv(Physics):
 
     def __repr__(self):
         return f"{type(self).__name__}(num_envs={self.num_envs})"
-
-
-def batch_of(env_id, num_envs, **options):
-    """Return environments of this kind; ConfigError for one that is not known."""
-    from rfx.envs.classic import KINDS
-
-    name = env_id.removeprefix("rfx/") if isinstance(env_id, str) else env_id
-    if not isinstance(name, str) or name not in KINDS:
-        raise ConfigError(f"expected one of {', '.join(KINDS)}, got {env_id!r}")
-    drift = options.pop("drift", None)
-    kind = KINDS[name]
-    if isinstance(kind, str):
-        module, _, of = kind.partition(":")
-        kind = getattr(importlib.import_module(module), of)
-    if drift is not None and not hasattr(kind, "set_drift"):
-        raise ConfigError(f"expected no drift for {env_id}, whose physics is not a handful of numbers")
-    made = kind(num_envs, **options)
-    if drift is not None:
-        made.set_drift(drift)
-    return made
 
 
 def _rebuild(kind, num_envs, max_episode_steps, options, ways, state):

@@ -57,3 +57,5 @@ class AcrobotBatch(BatchedEnv):
         dt: float = 0.2,
         max_episode_steps: int = 500,
     ) -> None: ...
+
+KINDS: dict[str, Any]

@@ -1,13 +1,33 @@
 """From what a user names or writes to an engine that steps many of it."""
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from rfx import arrays
-from rfx.envs.batched import batch_of
 from rfx.envs.engine import Engine
 from rfx.errors import ConfigError, DTypeError
+
+
+def batch_of(env_id: str, num_envs: int, **options: Any) -> Any:
+    """Return compiled environments of this kind; ConfigError for one that is not known."""
+    from rfx.envs.classic import KINDS
+
+    name = env_id.removeprefix("rfx/") if isinstance(env_id, str) else env_id
+    if not isinstance(name, str) or name not in KINDS:
+        raise ConfigError(f"expected one of {', '.join(KINDS)}, got {env_id!r}")
+    drift = options.pop("drift", None)
+    kind = KINDS[name]
+    if isinstance(kind, str):
+        module, _, of = kind.partition(":")
+        kind = getattr(importlib.import_module(module), of)
+    if drift is not None and not hasattr(kind, "set_drift"):
+        raise ConfigError(f"expected no drift for {env_id}, whose physics is not a handful of numbers")
+    made = kind(num_envs, **options)
+    if drift is not None:
+        made.set_drift(drift)
+    return made
 
 
 def engine_of(

@@ -10,7 +10,7 @@ from rfx.envs.batched cimport BatchedEnv
 from rfx.kernels.lock cimport lock_leave, lock_take_gil
 
 from rfx import arrays
-from rfx.envs.batched import batch_of
+from rfx.envs.engines import batch_of
 from rfx.envs.engine import DISABLED
 from rfx.envs.scenes import SCENES
 from rfx.errors import ConfigError, InvalidStateError, ShapeError

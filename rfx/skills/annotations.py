@@ -22,12 +22,12 @@ from rfx.skills.kinds import (
     Map,
     Null,
     Number,
-    Problems,
     Record,
     String,
     Union,
 )
 from rfx.skills.plain import shown, to_json
+from rfx.skills.problems import Problems
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)  # what every tool format takes as the name of a property
 SUPPORTED = (

@@ -13,7 +13,8 @@ from rfx.errors import ConfigError, DTypeError
 from rfx.skills.annotations import field_of, hints_of, kind_of
 from rfx.skills.cancel import CancelToken
 from rfx.skills.docstrings import parse
-from rfx.skills.kinds import MISSING, Kind, Problems, Record
+from rfx.skills.kinds import MISSING, Kind, Record
+from rfx.skills.problems import Problems
 
 EFFECTS = frozenset({"reads", "moves", "stops"})
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)  # within what OpenAI, Anthropic and MCP all take

@@ -16,24 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rfx.skills.plain import shown, token
+from rfx.skills.problems import MAX_PROBLEMS, Problem, Problems
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()  # no default was given
-MAX_PROBLEMS = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with arguments: where, what was expected, what came."""
-
-    path: str
-    expected: str
-    got: str
-
-    def __str__(self) -> str:
-        return f"{self.path or 'arguments'}: expected {self.expected}, got {self.got}"
-
-
-Problems = list[Problem]
 
 
 class Kind:

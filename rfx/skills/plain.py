@@ -45,8 +45,9 @@ def token(member: enum.Enum) -> str | int:
 def to_json(value: Any, *, items: int | None = None, text: int | None = None, depth: int = _DEPTH) -> Any:
     """Return ``value`` as what ``json.dumps(allow_nan=False)`` can write; it never raises.
 
-    Dataclasses become objects, Enums what :func:`token` says, arrays lists. NaN and infinities, which JSON does not
-    have, become the strings "NaN", "Infinity" and "-Infinity". What is no data becomes a short description.
+    Dataclasses become objects of what ``__init__`` takes, Enums what :func:`token` says, arrays lists. NaN and
+    infinities, which JSON does not have, become the strings "NaN", "Infinity" and "-Infinity". What is no data becomes
+    a short description.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def _plain(value: Any, items: int | None, text: int | None, depth: int) -> Any:
     if depth <= 0:
         return shown(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
     if isinstance(value, dict):
         pairs = list(value.items())[:items]
         return {_key(k, text): _plain(v, items, text, depth - 1) for k, v in pairs}

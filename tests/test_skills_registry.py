@@ -192,6 +192,72 @@ def test_a_call_that_came_before_a_stop_does_not_move_after_it():
     assert seen == ["halt"]
 
 
+def test_a_stop_with_wrong_arguments_stops_all_the_same(registry, robot):
+    thread, results = begun(registry, robot, "wander")
+    result = registry.execute("halt", {"why": "danger"})
+    assert result.ok
+    assert "not used: arguments: expected no arguments, got 'why'" in result.hint
+    thread.join(10)
+    assert results[0].kind == "stopped"
+    assert "halt" in robot.seen
+
+
+def test_a_stop_that_lacks_an_argument_runs_the_other_stops(registry, robot):
+    @skill(effects="stops")
+    def brake(force: float) -> None:
+        robot.seen.append("brake")
+
+    registry.register(brake)
+    thread, results = begun(registry, robot, "wander")
+    result = registry.execute("brake", {"force": "all"})
+    assert (result.ok, result.kind) == (False, "arguments")
+    thread.join(10)
+    assert results[0].kind == "stopped"
+    assert "halt" in robot.seen
+    assert "brake" not in robot.seen
+    assert registry.execute("walk", {"speed": 0.1}).ok
+
+
+def test_a_stop_does_not_wait_for_the_log(tmp_path, robot):
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    registry = SkillRegistry([robot.halt], audit=audit)
+    with audit._lock:  # the disk hangs
+        thread = threading.Thread(target=registry.execute, args=("halt",))
+        thread.start()
+        for _ in range(1000):
+            if robot.seen:
+                break
+            thread.join(0.01)
+        assert robot.seen == ["halt"]
+    thread.join(10)
+    assert [e.skill for e in audit.entries()] == ["halt"]
+
+
+def test_a_mover_that_never_began_leaves_its_place(registry, monkeypatch):
+    class NoThread(threading.Thread):
+        def start(self):
+            raise self.error
+
+    monkeypatch.setattr("rfx.skills.registry.threading.Thread", NoThread)
+    NoThread.error = RuntimeError("can't start new thread")
+    result = registry.execute("walk", {"speed": 0.1})
+    assert (result.kind, registry.mover) == ("failed", "")
+    assert registry.execute("halt").ok
+    NoThread.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        registry.execute("walk", {"speed": 0.1})
+    assert registry.mover == ""
+    monkeypatch.undo()
+    assert registry.execute("walk", {"speed": 0.1}).ok
+
+
+def test_what_contains_itself_is_written_down_and_has_an_end(registry):
+    loop = []
+    loop.extend([loop] * 40)
+    assert registry.execute("walk", {"speed": loop}).kind == "arguments"
+    assert len(registry.audit.entries()) == 1
+
+
 def test_nothing_begins_to_move_during_a_stop():
     kinds = []
 

@@ -1,9 +1,9 @@
 """The audit log: what was asked for, by whom, and what became of it."""
 
+import itertools
 import json
 import os
 import threading
-import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -48,8 +48,8 @@ class AuditEntry:
 class AuditLog:
     """The last ``size`` calls in memory, and all of them in a JSON Lines file if one is named.
 
-    In the file each call has a line ``"event": "begin"`` before anything runs and a line ``"event": "end"``; each is
-    handed to the system before the call goes on.
+    In the file each call has a line ``"event": "begin"`` and a line ``"event": "end"``, each handed to the system at
+    once. The first is there before anything runs, but for skills that stop: these run first and are written then.
 
     Parameters
     ----------
@@ -62,17 +62,18 @@ class AuditLog:
     def __init__(self, path: str | os.PathLike[str] | None = None, size: int = 1000) -> None:
         self._entries: deque[AuditEntry] = deque(maxlen=integer(size, "size", minimum=1))
         self._lock = threading.Lock()
-        self._calls = 0
+        self._numbers = itertools.count(1)
         self.path = None if path is None else os.fspath(path)
         self._file = None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115
 
-    def begin(self, caller: str, skill: str, arguments: Any) -> tuple[int, bool]:
-        """Number a call, and return the number and whether it could be written down."""
+    def number(self) -> int:
+        """Return the number of a call that has come."""
+        return next(self._numbers)
+
+    def begin(self, call: dict[str, Any]) -> bool:
+        """Write down what is asked for, and return whether that could be done."""
         with self._lock:
-            self._calls += 1
-            call = self._calls
-            line = {"event": "begin", "call": call, "time_ns": time.time_ns(), "caller": caller, "skill": skill}
-            return call, self._write({**line, "arguments": arguments})
+            return self._write({"event": "begin", **call})
 
     def end(self, entry: AuditEntry) -> None:
         """Keep a call that has ended."""
@@ -95,7 +96,7 @@ class AuditLog:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"AuditLog({self._calls} calls{f', {self.path}' if self.path else ''})"
+        return f"AuditLog({len(self)} calls in memory{f', {self.path}' if self.path else ''})"
 
     def __reduce__(self) -> Any:
         raise InvalidStateError("expected an audit log to stay where its file is, got a request to copy it")

@@ -8,6 +8,7 @@ an integer; a token as the Enum member; an array as the tuple; an object as the 
 number, and a bool never as one. NaN and infinities are refused everywhere.
 """
 
+import copy
 import dataclasses
 import difflib
 import enum
@@ -282,7 +283,7 @@ class Field:
         if self.description:
             result["description"] = self.description
         if self.default is not MISSING:
-            result["default"] = self.default
+            result["default"] = copy.deepcopy(self.default)
         return result
 
 

@@ -42,7 +42,9 @@ def token(member: enum.Enum) -> str | int:
     return str(member.value) if isinstance(member.value, str) else int(member.value)
 
 
-def to_json(value: Any, *, items: int | None = None, text: int | None = None, depth: int = _DEPTH) -> Any:
+def to_json(
+    value: Any, *, items: int | None = None, text: int | None = None, depth: int = _DEPTH, size: int = 1_000_000
+) -> Any:
     """Return ``value`` as what ``json.dumps(allow_nan=False)`` can write; it never raises.
 
     Dataclasses become objects of what ``__init__`` takes, Enums what :func:`token` says, arrays lists. NaN and
@@ -57,40 +59,48 @@ def to_json(value: Any, *, items: int | None = None, text: int | None = None, de
         Cut arrays and objects to so many items, strings to so many characters.
     depth : int
         Deeper levels become a description.
+    size : int
+        After so many values, arrays and objects become descriptions too, so that what contains itself has an end.
     """
     try:
-        return _plain(value, items, text, depth)
+        return _Writer(items, text, size).plain(value, depth)
     except Exception:  # a class of the user's that raises when it is read
         return f"a value of type {type(value).__name__}"
 
 
-def _plain(value: Any, items: int | None, text: int | None, depth: int) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, enum.Enum):
-        return token(value)
-    if isinstance(value, str):
-        return str.__str__(value) if text is None or len(value) <= text else f"{value[:text]}..."
-    if isinstance(value, int):
-        number = int(value)
-        return number if number.bit_length() <= 1024 else shown(number)
-    if isinstance(value, float):
-        real = float(value)
-        if math.isfinite(real):
-            return real
-        return "NaN" if math.isnan(real) else "Infinity" if real > 0 else "-Infinity"
-    if depth <= 0:
+class _Writer:
+    def __init__(self, items: int | None, text: int | None, left: int) -> None:
+        self.items, self.text, self.left = items, text, left
+
+    def plain(self, value: Any, depth: int) -> Any:
+        self.left -= 1
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, enum.Enum):
+            return token(value)
+        if isinstance(value, str):
+            cut = self.text is not None and len(value) > self.text
+            return f"{value[: self.text]}..." if cut else str.__str__(value)
+        if isinstance(value, int):
+            number = int(value)
+            return number if number.bit_length() <= 1024 else shown(number)
+        if isinstance(value, float):
+            real = float(value)
+            if math.isfinite(real):
+                return real
+            return "NaN" if math.isnan(real) else "Infinity" if real > 0 else "-Infinity"
+        if depth <= 0 or self.left <= 0:
+            return shown(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        if isinstance(value, dict):
+            pairs = list(value.items())[: self.items]
+            return {_key(k, self.text): self.plain(v, depth - 1) for k, v in pairs}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.plain(v, depth - 1) for v in list(value)[: self.items]]
+        if callable(getattr(value, "tolist", None)):  # numpy arrays and scalars
+            return self.plain(value.tolist(), depth - 1)
         return shown(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
-    if isinstance(value, dict):
-        pairs = list(value.items())[:items]
-        return {_key(k, text): _plain(v, items, text, depth - 1) for k, v in pairs}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(v, items, text, depth - 1) for v in list(value)[:items]]
-    if callable(getattr(value, "tolist", None)):  # numpy arrays and scalars
-        return _plain(value.tolist(), items, text, depth - 1)
-    return shown(value)
 
 
 def _key(key: Any, text: int | None) -> str:

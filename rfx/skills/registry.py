@@ -5,6 +5,7 @@ import difflib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from rfx.arrays import number
@@ -178,31 +179,36 @@ class SkillRegistry(ToolFormats):
         """
         begun, came = time.monotonic(), time.time_ns()
         found = self.get(name)
-        turn = self._slot.turn(found.name if found else "")
         asked = name[:80] if isinstance(name, str) else shown(name)
         who = to_json(caller, items=8, text=80)
-        logged = to_json(arguments, items=32, text=200, depth=6)
-        call, written = self.audit.begin(who, asked, logged)
+        logged = to_json(arguments, items=32, text=200, depth=6, size=2000)
+        given = {} if arguments is None else arguments
+        call = self.audit.number()
+        first = {"call": call, "time_ns": came, "caller": who, "skill": asked, "arguments": logged}
         result = SkillResult(False, kind="failed", error="interrupted", hint="The operator ended the program.")
         try:
-            if found is None:
-                result = self._unknown(asked)
-            elif found.moves and not written:
-                hint = "Tell the operator. Skills that read or stop still work."
-                result = _no("audit", "the call could not be written to the audit log, so nothing moves", hint)
+            if found is not None and found.stops:  # before anything is written, since writing may take its time
+                result = self._stopped(found, given)
+                self.audit.begin(first)
             else:
-                result = self._checked(found, {} if arguments is None else arguments, turn)
+                turn = self._slot.turn(found.name if found else "")
+                written = self.audit.begin(first)
+                if found is None:
+                    result = self._unknown(asked)
+                elif found.moves and not written:
+                    hint = "Tell the operator. Skills that read or stop still work."
+                    result = _no("audit", "the call could not be written to the audit log, so nothing moves", hint)
+                else:
+                    result = self._checked(found, given, turn)
         except _THROUGH:
             raise
         except BaseException as error:  # a dataclass or a consent that raises what is no Exception
             result = _no("failed", f"the call failed: {_said(error)}", "Nothing was run.")
         finally:
             seconds = time.monotonic() - begun
-            entry = (call, came, who, asked, logged, result.ok, result.kind, result.error, seconds)
-            self.audit.end(AuditEntry(*entry))
-        return SkillResult(
-            result.ok, result.value, result.kind, result.error, result.hint, asked, call, time.monotonic() - begun
-        )
+            end = (call, came, who, asked, logged, result.ok, result.kind, result.error, seconds)
+            self.audit.end(AuditEntry(*end))
+        return replace(result, skill=asked, call=call, seconds=seconds)
 
     def stop_all(self, reason: str = "stopped", *, caller: str = "") -> list[SkillResult]:
         """Cancel what moves, and run every skill that stops and needs no arguments. Returns their results."""
@@ -219,6 +225,24 @@ class SkillRegistry(ToolFormats):
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names) or 'none'}."
         return _no("unknown skill", f"there is no skill {asked!r}", hint)
 
+    def _stopped(self, found: Skill, arguments: Any) -> SkillResult:
+        """Stop, whatever the arguments are: wrong ones are told, and the defaults used."""
+        self._slot.stop(f"stopped by {found.name}")
+        try:
+            problems: Problems = []
+            ready = found.read_arguments(arguments, problems)
+            if not problems:
+                return self._run(found, ready, self._slot.turn(found.name), None)
+            said = "; ".join(map(str, problems))
+            if any(f.required for f in found.arguments.fields):
+                self.stop_all(f"stopped by {found.name}")
+                hint = f"What moved was told to end. Correct the arguments and call {found.name} again."
+                return _no("arguments", said, hint)
+            result = self._run(found, {}, self._slot.turn(found.name), None)
+            return replace(result, hint=f"The arguments were not used: {said}. {result.hint}".strip())
+        finally:
+            self._slot.stopped()
+
     def _checked(self, found: Skill, arguments: Any, turn: Turn) -> SkillResult:
         problems: Problems = []
         ready = found.read_arguments(arguments, problems)
@@ -229,25 +253,20 @@ class SkillRegistry(ToolFormats):
             refused = self._confirmed(found, arguments)
             if refused is not None:
                 return refused
-        if found.stops:
-            self._slot.stop(f"stopped by {found.name}")
-            try:
-                return self._run(found, ready, turn, None)
-            finally:
-                self._slot.stopped()
         if not found.moves:
             return self._run(found, ready, turn, None)
-        kind, why = self._slot.take(turn)
-        if kind:
-            hint = (
-                "Wait for it to end, or stop it, then call again." if kind == "busy" else "Call again if it is wanted."
-            )
-            return _no(kind, f"{found.name} may not begin: {why}", f"Nothing was run. {hint}")
         try:
-            return self._run(found, ready, turn, turn)
+            kind, why = self._slot.take(turn)
+            if not kind:
+                return self._run(found, ready, turn, turn)
         except _THROUGH:
-            self.stop_all("the program was interrupted")
+            try:
+                self.stop_all("the program was interrupted")
+            finally:
+                self._slot.leave(turn, unless_begun=True)
             raise
+        hint = "Wait for it to end, or stop it, then call again." if kind == "busy" else "Call again if it is wanted."
+        return _no(kind, f"{found.name} may not begin: {why}", f"Nothing was run. {hint}")
 
     def _confirmed(self, found: Skill, arguments: Any) -> SkillResult | None:
         if self._confirm is None:
@@ -274,7 +293,7 @@ class SkillRegistry(ToolFormats):
         def body() -> None:
             try:
                 if held is not None:
-                    held.token.check()  # a stop may have come before this thread did
+                    held.begin()
                 outcome.append((found(**ready), None))
             except BaseException as error:
                 outcome.append((None, error))
@@ -290,15 +309,14 @@ class SkillRegistry(ToolFormats):
             worker = threading.Thread(target=context.run, args=(body,), name=f"skill {found.name}", daemon=True)
             try:
                 worker.start()
-                late = not ended.wait(limit)
-            except BaseException as error:
-                if worker.ident is None and held is not None:  # it will not run: no thread was left
-                    held.token.cancel("it could not be started")
-                    self._slot.leave(held)
-                if isinstance(error, _THROUGH):
-                    raise
-                return _no("failed", f"{found.name} could not be started: {error}", "Nothing was run. Try again later.")
-            if late:
+            except RuntimeError as error:  # no thread is left
+                if not found.stops:
+                    if held is not None:
+                        self._slot.leave(held)
+                    hint = "Nothing was run. Try again later."
+                    return _no("failed", f"{found.name} could not be started: {error}", hint)
+                body()
+            if not ended.wait(limit):
                 return self._late(found, limit, turn, held)
         value, raised = outcome[0]
         if isinstance(raised, _THROUGH):

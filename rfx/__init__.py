@@ -72,12 +72,17 @@ if TYPE_CHECKING:
     from rfx.estimators import vtrace as vtrace
     from rfx.go2 import Fault as Fault
     from rfx.go2 import Faults as Faults
+    from rfx.go2 import FlightLog as FlightLog
     from rfx.go2 import Go2 as Go2
     from rfx.go2 import Go2BackendHint as Go2BackendHint
     from rfx.go2 import Go2Config as Go2Config
     from rfx.go2 import Go2State as Go2State
+    from rfx.go2 import McapReader as McapReader
+    from rfx.go2 import RecordedBackend as RecordedBackend
     from rfx.go2 import RpcError as RpcError
     from rfx.go2 import SimulatedGo2 as SimulatedGo2
+    from rfx.go2 import check_log as check_log
+    from rfx.go2 import replay_commands as replay_commands
     from rfx.llm import DPOPair as DPOPair
     from rfx.llm import VarLenStore as VarLenStore
     from rfx.llm import compute_group_advantages as compute_group_advantages
@@ -124,6 +129,15 @@ if TYPE_CHECKING:
     from rfx.sim import SimConfig as SimConfig
     from rfx.sim import SimState as SimState
     from rfx.sim import make_plant as make_plant
+    from rfx.skills import AuditLog as AuditLog
+    from rfx.skills import Bound as Bound
+    from rfx.skills import CancelToken as CancelToken
+    from rfx.skills import Length as Length
+    from rfx.skills import Skill as Skill
+    from rfx.skills import SkillCancelled as SkillCancelled
+    from rfx.skills import SkillRegistry as SkillRegistry
+    from rfx.skills import SkillResult as SkillResult
+    from rfx.skills import skill as skill
 
 # public name -> the room it lives in
 _HOME = {
@@ -190,12 +204,17 @@ _HOME = {
     "vtrace": "rfx.estimators",
     "Fault": "rfx.go2",
     "Faults": "rfx.go2",
+    "FlightLog": "rfx.go2",
     "Go2": "rfx.go2",
     "Go2BackendHint": "rfx.go2",
     "Go2Config": "rfx.go2",
     "Go2State": "rfx.go2",
+    "McapReader": "rfx.go2",
+    "RecordedBackend": "rfx.go2",
     "RpcError": "rfx.go2",
     "SimulatedGo2": "rfx.go2",
+    "check_log": "rfx.go2",
+    "replay_commands": "rfx.go2",
     "DPOPair": "rfx.llm",
     "VarLenStore": "rfx.llm",
     "compute_group_advantages": "rfx.llm",
@@ -242,6 +261,15 @@ _HOME = {
     "SimConfig": "rfx.sim",
     "SimState": "rfx.sim",
     "make_plant": "rfx.sim",
+    "AuditLog": "rfx.skills",
+    "Bound": "rfx.skills",
+    "CancelToken": "rfx.skills",
+    "Length": "rfx.skills",
+    "Skill": "rfx.skills",
+    "SkillCancelled": "rfx.skills",
+    "SkillRegistry": "rfx.skills",
+    "SkillResult": "rfx.skills",
+    "skill": "rfx.skills",
 }
 _ROOMS = (
     "arrays",
@@ -259,6 +287,7 @@ _ROOMS = (
     "robots",
     "seeding",
     "sim",
+    "skills",
 )
 
 __all__ = ["__version__", *_HOME]

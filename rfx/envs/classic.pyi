@@ -1,5 +1,7 @@
 """The classic environments in batches."""
 
+from typing import Any
+
 from rfx.envs.batched import BatchedEnv
 
 class CartPoleBatch(BatchedEnv):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ import rfx
 from rfx.cli import doctor
 from rfx.cli.demo import child_environment
 from rfx.control.realtime import RealtimeRights, Right
+from rfx.nn import toolchain
 
 # Stands in front of the import system and of the list of what is installed: the named packages are not there.
 HIDE = """
@@ -79,9 +81,13 @@ def test_doctor_names_the_way_to_what_is_missing(monkeypatch):
 def test_doctor_says_that_training_needs_clang(monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(toolchain, "zig", lambda: None)
     found = check("training")
     assert found.status == "warn"
     assert "clang" in found.detail
+    assert "rfx[nn]" in found.fix
+    monkeypatch.setattr(toolchain, "zig", lambda: Path("zig"))
+    assert check("training").status == "ok"
 
 
 def test_doctor_fails_without_the_compiled_core(monkeypatch):

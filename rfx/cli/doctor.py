@@ -185,11 +185,13 @@ def _plots() -> Check:
 
 
 def _training() -> Check:
+    from rfx.nn.toolchain import zig
+
     if not _installed("tinygrad"):
         return Check("training", "missing", "tinygrad is not installed", "pip install 'tinygrad>=0.14,<0.15'")
-    compiler = os.environ.get("CC") or shutil.which("clang")
+    compiler = os.environ.get("CC") or shutil.which("clang") or zig()
     if not compiler:
-        fix = "install clang, or name one in CC (gcc does not serve)"
+        fix = "pip install 'rfx[nn]', or install clang (gcc does not serve)"
         return Check(
             "training", "warn", f"tinygrad {_version('tinygrad')}, but no clang: it cannot run on the CPU", fix
         )

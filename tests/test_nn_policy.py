@@ -262,7 +262,7 @@ def test_a_normaliser_without_a_limit_folds_into_the_first_layer():
 
 
 def test_tinygrads_own_copies_serve_where_memory_cannot_be_written(net, monkeypatch):
-    monkeypatch.setattr(engine, "_DIRECT", False)
+    monkeypatch.setattr(engine, "_direct", lambda: False)
     batches = [rows(2) for _ in range(4)]
     results = [net(x) for x in batches]
     for result, x in zip(results, batches, strict=True):

@@ -1,19 +1,23 @@
-"""The door to tinygrad: what the policies use of it, after a compiler and a device were found."""
+"""The door to tinygrad: what the policies use of it. A device is looked for when the first tensor is made."""
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rfx.errors import InvalidStateError
-from rfx.nn.toolchain import check_device
+from rfx.errors import InvalidStateError, MissingDependencyError
+from rfx.nn.toolchain import check_device, prepare
 
-DEVICE = check_device()
+prepare()
 
-from tinygrad import Context, Tensor, TinyJit, dtypes  # noqa: E402
-from tinygrad.helpers import TRAINING  # noqa: E402
-from tinygrad.nn import LayerNorm  # noqa: E402
-from tinygrad.nn.state import get_state_dict  # noqa: E402
+try:
+    from tinygrad import Context, Tensor, TinyJit, dtypes
+    from tinygrad.helpers import TRAINING
+    from tinygrad.nn import LayerNorm
+    from tinygrad.nn.state import get_state_dict
+except ImportError as error:
+    raise MissingDependencyError(f"rfx.nn needs tinygrad: pip install rfx ({error})") from error
 
 try:  # whether a TinyJit of the user is recording right now
     from tinygrad.engine.realize import capturing
@@ -21,12 +25,12 @@ except ImportError:
     capturing = []
 
 __all__ = [
-    "DEVICE",
     "Context",
     "LayerNorm",
     "Tensor",
     "TinyJit",
     "capturing",
+    "device",
     "dtypes",
     "from_numpy",
     "get_state_dict",
@@ -34,6 +38,12 @@ __all__ = [
     "plain_call",
     "separate",
 ]
+
+
+@functools.cache
+def device() -> str:
+    """Return the device that tensors are made on; MissingDependencyError where none works."""
+    return check_device()
 
 
 def plain_call() -> bool:
@@ -47,14 +57,15 @@ def _memory(tensor: Tensor) -> NDArray[Any]:
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Tensor:
-    tensor = Tensor.empty(*shape, dtype=dtype, device=DEVICE)
+    tensor = Tensor.empty(*shape, dtype=dtype, device=device())
     tensor.uop.base.buffer.ensure_allocated()
     return tensor
 
 
-def _probe() -> bool:
+@functools.cache
+def _direct() -> bool:
     """Whether memory can be written directly here; tinygrad's own copy of a few floats costs 8 ms, this one 0.3 ms."""
-    if DEVICE != "CPU":
+    if device() != "CPU":
         return False
     try:
         tensor = _empty((3,), dtypes.float32)
@@ -62,9 +73,6 @@ def _probe() -> bool:
         return tensor.numpy().tolist() == [0.0, 1.0, 2.0]
     except (AttributeError, AssertionError, TypeError, ValueError):
         return False
-
-
-_DIRECT = _probe()
 
 
 def from_numpy(array: NDArray[Any]) -> Tensor:
@@ -77,8 +85,8 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
     """
     if capturing:
         raise InvalidStateError("an array inside a TinyJit would become a constant: give a Tensor to its function")
-    if not _DIRECT or not array.size:
-        return Tensor(array.copy(), device=DEVICE).realize()
+    if not _direct() or not array.size:
+        return Tensor(array.copy(), device=device()).realize()
     tensor = _empty(array.shape, dtypes.float32)
     _memory(tensor)[:] = np.ascontiguousarray(array, np.float32).reshape(-1).view(np.uint8)
     return tensor
@@ -88,15 +96,15 @@ def overwrite(tensor: Tensor, array: NDArray[Any]) -> None:
     """Put the values of a float32 array into the memory of a tensor that :func:`from_numpy` made."""
     if capturing:
         raise InvalidStateError("an array inside a TinyJit would become a constant: give a Tensor to its function")
-    if _DIRECT:
+    if _direct():
         _memory(tensor)[:] = array.reshape(-1).view(np.uint8)
     else:
-        tensor.assign(Tensor(array.copy(), device=DEVICE)).realize()
+        tensor.assign(Tensor(array.copy(), device=device())).realize()
 
 
 def separate(tensor: Tensor) -> Tensor:
     """Return a copy that shares no memory with ``tensor``, computed."""
-    if not _DIRECT or tensor.device != DEVICE or 0 in tensor.shape:
+    if not _direct() or tensor.device != device() or 0 in tensor.shape:
         return tensor.clone().realize()
     copy = _empty(tensor.shape, tensor.dtype)
     _memory(copy)[:] = _memory(tensor)

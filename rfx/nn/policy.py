@@ -14,7 +14,7 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, ShapeError
 from rfx.nn.calls import CompiledCalls
 from rfx.nn.contract import PolicyContract
-from rfx.nn.engine import DEVICE, Tensor, dtypes, from_numpy, get_state_dict, overwrite
+from rfx.nn.engine import Tensor, device, dtypes, from_numpy, get_state_dict, overwrite
 from rfx.nn.files import PolicyFiles, plain, read_policy_directory, write_policy_directory
 from rfx.nn.networks import undrawn
 from rfx.nn.normalizer import ObservationNormalizer
@@ -387,7 +387,7 @@ class Policy:
         count = sum(int(np.prod(tensor.shape)) for tensor in get_state_dict(self).values())
         bound = self._rfx.arguments
         given = "" if bound is None else "".join(f"{k}={v!r}, " for k, v in list(bound.arguments.items())[1:])
-        return f"{type(self).__name__}({given}weights={count}, device={DEVICE!r})"
+        return f"{type(self).__name__}({given}weights={count}, device={device()!r})"
 
 
 def _rebuild(cls: type[Policy], config: dict[str, Any], parameters: dict[str, Any], rest: tuple[Any, ...]) -> Policy:

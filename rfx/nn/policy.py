@@ -102,6 +102,7 @@ class Policy:
     _rfx: _Kept
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        device()  # where there is none, it says what to install
         made = super().__new__(cls)
         kept = _Kept()
         object.__setattr__(made, "_rfx", kept)

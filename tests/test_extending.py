@@ -114,13 +114,3 @@ def test_a_foreign_package_compiles_and_runs(tmp_path):
     run("setup.py", "build_ext", "--inplace", "-q")
     assert run("-c", CHECK).strip() == "foreign works"
     assert run("-c", CHECK_ENVIRONMENT).strip() == "environment works"
-
-
-def test_the_environment_of_the_guide_is_the_one_that_is_built():
-    guide = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
-    shown = guide.split("# sledge.pyx\n")[1].split("```")[0]
-    built = (SOURCES / "foreign_env.pyx").read_text()
-    parts = [part for part in shown.split("\n\n") if "cdef " in part]
-    assert len(parts) == 4
-    for part in parts:
-        assert part.strip() in built

@@ -1,17 +1,11 @@
 """The layers of rfx.kernels.mlp give the same bytes on every CPU: compiled for each instruction set, and compared."""
 
 import ctypes
-import platform
-import shutil
-import subprocess
-import sysconfig
-from pathlib import Path
 
 import numpy as np
 import pytest
+from instruction_sets import built
 
-KERNELS = Path(__file__).parent.parent / "rfx" / "kernels"
-FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared"]
 SOURCE = """
 #include "mlp.h"
 void dense(const float *w, const float *b, const float *x, float *y, long step, long inputs, long width, long rows)
@@ -24,31 +18,11 @@ void activate(int which, float *x, long n)
 void gates(int lstm, const float *a, const float *b, const float *old, float *fresh, long width)
 { if (lstm) rfx_lstm_gates(a, b, old, fresh, width); else rfx_gru_gates(a, b, old, fresh, width); }
 """
-TARGETS = {"plain": "", "avx2": 'target("avx2")', "avx2, fma": 'target("avx2,fma")', "avx512f": 'target("avx512f")'}
-
-
-def supported(target):
-    flags = set(Path("/proc/cpuinfo").read_text().split())
-    return target == "plain" or set(target.split(", ")) <= flags
 
 
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory):
-    if platform.machine() != "x86_64" or platform.system() != "Linux" or not shutil.which("gcc"):
-        pytest.skip("needs gcc on x86-64 Linux")
-    folder = tmp_path_factory.mktemp("mlp")
-    (folder / "mlp.c").write_text(SOURCE)
-    include = ["-I", KERNELS, "-I", sysconfig.get_path("include")]
-    found = {}
-    for name, target in TARGETS.items():
-        if supported(name):
-            clones = f"-DRFX_CLONES=__attribute__(({target}))"
-            subprocess.run(["gcc", *FLAGS, clones, *include, folder / "mlp.c", "-o", folder / f"{name}.so"], check=True)
-            found[name] = ctypes.CDLL(str(folder / f"{name}.so"))
-    scalar = ["-DRFX_CLONES=", "-fno-tree-vectorize", *include]
-    subprocess.run(["gcc", *FLAGS, *scalar, folder / "mlp.c", "-o", folder / "scalar.so"], check=True)
-    found["scalar"] = ctypes.CDLL(str(folder / "scalar.so"))
-    return found
+    return built(tmp_path_factory.mktemp("mlp"), SOURCE)
 
 
 def pointer(array):

@@ -1,17 +1,11 @@
 """The scans give the same bytes on every CPU: compiled for each instruction set by itself, and compared."""
 
 import ctypes
-import platform
-import shutil
-import subprocess
-import sysconfig
-from pathlib import Path
 
 import numpy as np
 import pytest
+from instruction_sets import built
 
-KERNELS = Path(__file__).parent.parent / "rfx" / "kernels"
-FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared"]
 SOURCE = """
 #include "scan_vtrace.h"
 #define FACE(R, S) \\
@@ -28,32 +22,11 @@ SOURCE = """
 FACE(float, f)
 FACE(double, d)
 """
-TARGETS = {"plain": "", "avx2": 'target("avx2")', "avx512f": 'target("avx512f")'}
-
-
-def supported(target):
-    return target == "plain" or f" {target} " in f"{Path('/proc/cpuinfo').read_text()} ".replace("\n", " ")
 
 
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory):
-    if platform.machine() != "x86_64" or platform.system() != "Linux" or not shutil.which("gcc"):
-        pytest.skip("needs gcc on x86-64 Linux")
-    folder = tmp_path_factory.mktemp("scan")
-    (folder / "scan.c").write_text(SOURCE)
-    include = ["-I", KERNELS, "-I", sysconfig.get_path("include")]
-    found = {}
-    for name, target in TARGETS.items():
-        if supported(name):
-            clones = f"-DRFX_CLONES=__attribute__(({target}))"
-            subprocess.run(
-                ["gcc", *FLAGS, clones, *include, folder / "scan.c", "-o", folder / f"{name}.so"], check=True
-            )
-            found[name] = ctypes.CDLL(str(folder / f"{name}.so"))
-    scalar = ["-DRFX_CLONES=", "-DRFX_SCALAR", "-fno-tree-vectorize", *include]
-    subprocess.run(["gcc", *FLAGS, *scalar, folder / "scan.c", "-o", folder / "scalar.so"], check=True)
-    found["scalar"] = ctypes.CDLL(str(folder / "scalar.so"))
-    return found
+    return built(tmp_path_factory.mktemp("scan"), SOURCE, "-DRFX_SCALAR")
 
 
 @pytest.mark.parametrize("function", ["gae_rows", "gae_one", "vtrace_rows", "vtrace_one"])

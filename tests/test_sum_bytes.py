@@ -1,17 +1,11 @@
 """Groups, moments and weight updates give the same bytes on every CPU: compiled for each instruction set, compared."""
 
 import ctypes
-import platform
-import shutil
-import subprocess
-import sysconfig
-from pathlib import Path
 
 import numpy as np
 import pytest
+from instruction_sets import built
 
-KERNELS = Path(__file__).parent.parent / "rfx" / "kernels"
-FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w"]
 SOURCE = """
 #include "groups.h"
 #include "moments.h"
@@ -29,7 +23,6 @@ int ragged(const double *r, const long long *offsets, long n, const rfx_group_ru
 FACE(float, f)
 FACE(double, d)
 """
-TARGETS = {"plain": "", "avx2": 'target("avx2")', "avx512f": 'target("avx512f")'}
 REALS = pytest.mark.parametrize(("dtype", "suffix"), [(np.float32, "f"), (np.float64, "d")])
 
 
@@ -39,25 +32,9 @@ class Rule(ctypes.Structure):
     ]
 
 
-def supported(target):
-    return target == "plain" or f" {target} " in f"{Path('/proc/cpuinfo').read_text()} ".replace("\n", " ")
-
-
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory):
-    if platform.machine() != "x86_64" or platform.system() != "Linux" or not shutil.which("gcc"):
-        pytest.skip("needs gcc on x86-64 Linux")
-    folder = tmp_path_factory.mktemp("sums")
-    (folder / "sums.c").write_text(SOURCE)
-    include = ["-I", KERNELS, "-I", sysconfig.get_path("include")]
-    ways = {name: [f"-DRFX_CLONES=__attribute__(({t}))"] for name, t in TARGETS.items() if supported(name)}
-    ways["scalar"] = ["-DRFX_CLONES=", "-fno-tree-vectorize"]
-    found = {}
-    for name, way in ways.items():
-        target = folder / f"{name}.so"
-        subprocess.run(["gcc", *FLAGS, *way, *include, folder / "sums.c", "-o", target, "-lm"], check=True)
-        found[name] = ctypes.CDLL(str(target))
-    return found
+    return built(tmp_path_factory.mktemp("sums"), SOURCE)
 
 
 def at(array):

@@ -1,16 +1,11 @@
 """docs/comm.md and the docstrings of rfx.comm: their examples run, and give what they say."""
 
 import ast
-import doctest
-import importlib
-import re
-from pathlib import Path
 
 import pytest
+from guides import docstrings_hold, public_names_load, python_blocks
 
 import rfx.comm
-
-GUIDE = Path(__file__).parent.parent / "docs" / "comm.md"
 
 
 def said(comment):
@@ -47,27 +42,15 @@ def run(source, names, checked):
 
 def test_the_examples_of_the_guide_run_and_give_what_they_say():
     names, checked = {}, []
-    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+    for block in python_blocks("comm.md"):
         run(block, names, checked)
     assert len(checked) >= 12
 
 
 @pytest.mark.parametrize("name", ["keys", "channels", "stream", "topic", "transport"])
 def test_the_examples_of_the_docstrings_give_what_they_say(name):
-    module = importlib.import_module(f"rfx.comm.{name}")
-    runner, found = doctest.DocTestRunner(), 0
-    for key in dir(module):
-        value = getattr(module, key)
-        if getattr(value, "__module__", None) == module.__name__ and ">>>" in (value.__doc__ or ""):
-            runner.run(doctest.DocTestParser().get_doctest(value.__doc__, vars(module) | {}, key, name, 0))
-            found += 1
-    assert found
-    assert runner.summarize(verbose=False).failed == 0
+    docstrings_hold(f"rfx.comm.{name}")
 
 
 def test_every_public_name_loads_and_no_other_does():
-    for name in rfx.comm.__all__:
-        assert getattr(rfx.comm, name).__doc__
-        assert name in dir(rfx.comm)
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = rfx.comm.nothing
+    public_names_load(rfx.comm)

@@ -6,11 +6,10 @@ import doctest
 import importlib
 import json
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from guides import run_guide
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -333,10 +332,7 @@ def test_the_examples_of_the_guide_run_and_give_what_they_say(tmp_path, monkeypa
     pytest.importorskip("tinygrad")
     pytest.importorskip("onnx")
     monkeypatch.chdir(tmp_path)
-    guide = Path(__file__).parent.parent / "docs" / "policy_contract.md"
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL):
-        exec(compile(block, str(guide), "exec"), names)
+    names = run_guide("policy_contract.md")
     assert capsys.readouterr().out.strip() == "('gyro scale',)"
     assert np.allclose(
         names["again"](np.ones(45)[None].astype(np.float32)), names["policy"](np.ones(45, np.float32)), atol=1e-5

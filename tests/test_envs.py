@@ -2,8 +2,6 @@
 
 import math
 import pickle
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,13 +265,6 @@ def test_what_was_never_made_is_not_stepped():
         batch.step([1] * 4, *outputs(batch), DISABLED)
     with pytest.raises(InvalidStateError):
         CartPole.__new__(CartPole).step(1)
-
-
-def test_the_examples_of_the_guide_run():
-    guide, names = Path(__file__).parent.parent / "docs" / "envs.md", {}
-    for block in re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL):
-        exec(compile(block, str(guide), "exec"), names)
-    assert names["picture"].shape == (400, 600, 3)
 
 
 def test_a_step_after_the_end_is_refused():

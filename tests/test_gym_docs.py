@@ -1,18 +1,12 @@
 """docs/envs.md: its examples run."""
 
-import re
-from pathlib import Path
-
 import pytest
-
-GUIDE = Path(__file__).parent.parent / "docs" / "envs.md"
+from guides import python_blocks, run_guide
 
 
 def test_the_examples_of_the_guide_run():
     pytest.importorskip("gymnasium", minversion="1.1")
-    names = {"__name__": "guide"}
-    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    for block in blocks:
-        exec(compile(block, str(GUIDE), "exec"), names)
-    assert len(blocks) >= 4
+    assert len(python_blocks("envs.md")) >= 4
+    names = run_guide("envs.md")
     assert names["envs"].num_envs == 8
+    assert names["picture"].shape == (400, 600, 3)

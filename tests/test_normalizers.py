@@ -2,11 +2,10 @@
 
 import math
 import pickle
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from guides import run_guide
 
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
 from rfx.estimators import RunningObservationNormalizer, RunningRewardNormalizer
@@ -247,11 +246,7 @@ def test_making_it_again_cannot_break_it():
 
 
 def test_the_examples_of_the_page_run():
-    page = Path(__file__).parent.parent / "docs" / "normalisation_and_shaping.md"
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    names = {}
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), names)
+    names = run_guide("normalisation_and_shaping.md")
     assert names["stats"].count() == 3
     assert names["observations"].frozen
     assert names["phi"].tolist() == [-5.0, -4.0, 0.0]

@@ -1,15 +1,13 @@
 """The examples of docs/skills.md run, block after block, and say what they say there."""
 
 import ast
-import re
-from pathlib import Path
 
-DOCS = Path(__file__).parent.parent / "docs"
+from guides import python_blocks
 
 
 def test_the_examples_run_and_their_comments_are_true(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "skills.md").read_text(), re.DOTALL | re.MULTILINE)
+    blocks = python_blocks("skills.md")
     assert len(blocks) == 4
     scope = {"__name__": "docs_of_skills"}
     told = 0

@@ -31,6 +31,12 @@ DOORS = {
     "matplotlib": ("cli/", "control/stats.py"),
     "h5py": ("buffers/readers.py",),
     "minari": ("buffers/readers.py",),
+    "dust_dds": ("go2/backends/dust.py",),
+    "mcp": ("skills/mcp_server.py",),
+    "starlette": ("skills/mcp_server.py",),
+    "uvicorn": ("skills/mcp_server.py",),
+    "anthropic": ("skills/models.py",),
+    "openai": ("skills/models.py",),
 }
 
 SOURCES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in {".py", ".pyx", ".pxd"})

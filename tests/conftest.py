@@ -24,10 +24,13 @@ def pytest_configure(config):
             )
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _domains = itertools.count(os.getpid())
 
 
 @pytest.fixture
 def domain_id():
     """A DDS domain of its own for each test and process; ports of ids up to 100 lie below the ephemeral range."""
-    return 1 + next(_domains) % 100
+    share = max(1, 100 // _WORKERS)  # of the domains, for each of the processes that tests are divided among
+    return 1 + (_WORKER * share + next(_domains) % share) % 100

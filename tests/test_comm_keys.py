@@ -4,7 +4,7 @@ import pickle
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from rfx.comm import KeyExpr
@@ -77,13 +77,18 @@ def test_a_pattern_matches_the_keys_that_its_wildcards_say(pattern, key):
     assert pattern.includes(key) == matched
 
 
-@given(valid(TEXTS), valid(TEXTS), KEYS)
+FEW = st.lists(st.sampled_from(["*", "**", "a", "ab", "@a", "a$*", "$*b"]), min_size=1, max_size=3).map("/".join)
+
+
+@settings(max_examples=500)
+@given(valid(FEW), valid(FEW), KEYS)
 def test_what_is_included_is_matched_too(a, b, key):
     assert a.intersects(b) == b.intersects(a)
     assert a.includes(a)
-    assume(a.includes(b))
-    assert a.intersects(b)
-    assert not b.includes(key) or a.includes(key)
+    if a.includes(b):
+        event("included")
+        assert a.intersects(b)
+        assert not b.includes(key) or a.includes(key)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from rfx.go2.layout cimport Layout
 from rfx.kernels.cdr cimport cdr_decode, cdr_encode
 from rfx.kernels.crc cimport crc32_mpeg2_words
 

@@ -94,7 +94,6 @@ cdef class PolicySide:
 
     # Takes in a state (quaternion wxyz), the commands and the base's velocity, in the signals' own units.
     cdef void feel(self, const low_numbers_t* low, const double* command, const double* lin_vel) noexcept nogil:
-        cdef Py_ssize_t i
         memcpy(self.signals + SIG_LIN_VEL, lin_vel, 3 * sizeof(double))
         memcpy(self.signals + SIG_ANG_VEL, low.gyroscope, 3 * sizeof(double))
         gravity_of(low.quaternion, False, self.signals + SIG_GRAVITY)

@@ -8,7 +8,8 @@ from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
 from rfx.nn.compiled import CompiledPolicy
 from rfx.nn.contract import PolicyContract
-from rfx.nn.contract_side import make_golden
+from rfx.nn.contract_side import make_golden, write_contract
+from rfx.nn.files import write_policy_directory
 from rfx.robots import GO2
 
 WIDE = SafetyLimits(
@@ -52,3 +53,28 @@ class NumberRobot:
     def decoded(self):
         """The commands as messages."""
         return [LowCmd.from_cdr(data) for data in self.commands]
+
+
+def save_policy(path, layers, tensors, contract):
+    """Write a policy file with a contract and golden pairs, without tinygrad."""
+    size = contract.layout.observation.size
+    config = {
+        "policy_type": "mlp",
+        "policy_config": {"obs_dim": size, "act_dim": 12, "hidden": []},
+        "layers": layers,
+    }
+    write_policy_directory(path, config, tensors)
+    return write_contract(path, contract)
+
+
+def save_holder(path, layout="unitree_rl_lab"):
+    """A policy that holds the default pose: it leans against what the joints are away from it, and brakes them."""
+    contract = PolicyContract(layout)
+    observation = contract.layout.observation
+    weight = np.zeros((12, observation.size), np.float32)
+    acting = contract.layout.action.joint_names
+    for i, name in enumerate(observation.joint_names):
+        weight[acting.index(name), observation.slices["joint_pos_rel"].start + i] = -1.0
+        weight[acting.index(name), observation.slices["joint_vel"].start + i] = -0.2
+    layers = [{"type": "linear", "weight": "w", "bias": "b"}]
+    return save_policy(path, layers, {"w": weight, "b": np.zeros(12, np.float32)}, contract)

@@ -81,6 +81,7 @@ def faults_of(c, low, limits, last=None):
         q, dq, tau, kp, kd = column
         bound = limits.of(MOTOR_NAMES[i])
         least, most = (float(np.float32(x)) for x in bound["position"])
+        least, most = min(least, max(q_now, least - 0.05)), max(most, min(q_now, most + 0.05))
         if not all(map(math.isfinite, column)) or kp < 0 or kd < 0:
             found.append(("command", i))
             continue
@@ -98,7 +99,7 @@ def faults_of(c, low, limits, last=None):
             base = q_now if math.isnan(last[i]) else last[i]
             base = min(max(base, least), most)
             # a shorter step was cut for the torque, which may take the target back towards where the joint is
-            if abs(q - base) > bound["step"] and not between(q, base, q_now):
+            if abs(q - base) > bound["step"] + 1e-6 and not between(q, base, q_now):
                 found.append(("step", i))
     return found
 
@@ -212,6 +213,18 @@ def test_a_position_outside_of_the_travel_is_clamped_to_it():
     assert envelope.counts == {"position": {"FR_calf": 1}}
 
 
+def test_a_joint_on_its_stop_may_be_held_where_it_is_measured_but_not_further_out():
+    envelope = SafetyEnvelope(SafetyLimits(step=10.0))
+    low = state(q=np.where(np.arange(12) % 3 == 2, -2.75, STAND))
+    assert not envelope.apply(command(low.q, kp=5.0), low, 0.0)
+    cmd = command(np.where(np.arange(12) % 3 == 2, -2.8, STAND), kp=5.0)
+    assert envelope.apply(cmd, low, 0.0).kinds == ("position",)
+    np.testing.assert_array_equal(cmd.q[2::3], low.q[2::3])
+    far = state(q=np.where(np.arange(12) % 3 == 2, -2.9, STAND))
+    envelope.apply(cmd := command(far.q, kp=5.0), far, 0.0)
+    np.testing.assert_allclose(cmd.q[2::3], -2.7727, rtol=1e-6)
+
+
 def test_a_first_step_starts_from_the_measured_posture():
     cmd = command(GO2.pose("lie"))
     verdict = SafetyEnvelope(SafetyLimits(torque=1e6)).apply(cmd, state(), 0.0)
@@ -279,7 +292,7 @@ def test_where_a_joint_is_outside_of_its_travel_the_stiffness_gives_way():
     low = state(q=np.where(np.arange(12) % 3 == 0, 3.0, STAND))
     cmd = command(kp=60.0, kd=0.0)
     SafetyEnvelope().apply(cmd, low, 0.0)
-    assert cmd.q[0] <= np.float32(1.0472)
+    assert cmd.q[0] <= np.float32(1.0972)
     assert torques(cmd, low)[0] == pytest.approx(-23.7, rel=1e-5)
     assert cmd.kp[0] < 60.0
 

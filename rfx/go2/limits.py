@@ -84,7 +84,8 @@ class SafetyLimits:
     Parameters
     ----------
     position : mapping or sequence of (lowest, highest)
-        Travel of the targets (rad). Default: that of ``rfx.robots.GO2``.
+        Travel of the targets (rad); a joint measured beyond it may be held where it is, up to 0.05 rad. Default: that of
+        ``rfx.robots.GO2``.
     velocity : number, mapping or sequence
         Of the targets and of the joints themselves (rad/s): one that turns faster brings damping. Default: GO2's.
     torque : number, mapping or sequence

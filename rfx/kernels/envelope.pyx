@@ -15,6 +15,9 @@ cdef extern from "<math.h>" nogil:
 cdef double NO_POSITION = 2.146e9
 cdef double NO_VELOCITY = 16000.0
 
+# A joint that rests on its stop is measured a little beyond it: a target may be as far out as the joint is, up to this (rad).
+cdef double SLACK = 0.05
+
 
 # Round to the commands' floats, and see whether damping is due. Marks are set anew, (n,); returns those of all motors and
 # of the robot together. A NaN in what was measured is a reason of its own; one in what limits compare with never passes.
@@ -110,7 +113,7 @@ cdef inline bint bound_torque(
 cdef inline uint32_t clamp_motor(
     double* c, double* last, double q, double dq, const double* b, Py_ssize_t n
 ) noexcept nogil:
-    cdef double low = b[0], high = b[n], x, base
+    cdef double low = toward(clip(q, b[0] - SLACK, b[0]), b[0]), high = toward(clip(q, b[n], b[n] + SLACK), b[n]), x, base
     cdef uint32_t did = 0
     x = clip(c[3 * n], 0.0, b[5 * n] if c[0] < NO_POSITION else 0.0)
     base = clip(c[4 * n], 0.0, b[6 * n] if c[n] < NO_VELOCITY else 0.0)

@@ -171,8 +171,8 @@ def test_a_robot_that_falls_silent_is_not_connected(domain_id):
 
 def test_positions_reach_all_twelve_motors(link):
     robot, go2 = link
-    target = GO2.pose("stand")
-    go2.set_motor_positions(target, kp=60.0, kd=4.0)
+    target = (go2.low_state().q.astype(float) + 0.1).clip(GO2.lower, GO2.upper)
+    assert not go2.set_motor_positions(target, kp=60.0, kd=4.0)
     assert wait_for(lambda: robot.counters.commands > 0)
     np.testing.assert_allclose(robot._command.q, target, rtol=1e-6)
     np.testing.assert_array_equal(robot._command.kp, 60.0)
@@ -280,7 +280,7 @@ def lockstep_run(domain_id, ticks):
         def tick(iteration, dt):
             low = go2.low_state()
             seen.append((low.tick, low.q))
-            cmd.set_motors(q=0.3 + 0.001 * iteration, dq=0.0, tau=0.0, kp=40.0, kd=2.0)
+            cmd.set_motors(q=GO2.pose("lie") + 0.001 * iteration, dq=0.0, tau=0.0, kp=40.0, kd=2.0)
             go2.send(cmd)
 
         stats = ControlLoop(500, tick, max_iterations=ticks, clock=RobotClock(go2)).run()

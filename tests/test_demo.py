@@ -48,6 +48,11 @@ def test_every_tick_of_the_plan_is_answered(finished):
     assert summary["missed_ticks"] == 0
 
 
+def test_the_envelope_finds_nothing_to_do(finished):
+    _, _, summary = finished
+    assert summary["safety"] == {}
+
+
 def test_the_report_is_written(finished):
     out, _, summary = finished
     assert json.loads((out / "summary.json").read_text()) == summary
@@ -72,6 +77,7 @@ def test_a_push_too_strong_gives_a_fall_and_exit_code_1(tmp_path):
     result = run_demo(tmp_path, "--push", "900")
     summary = json.loads(result.stdout)
     assert summary["verdict"]["fell"]
+    assert summary["safety"]["tilt"] or summary["safety"]["overspeed"]
     assert result.returncode == 1
 
 

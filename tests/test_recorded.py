@@ -21,6 +21,7 @@ def log(tmp_path):
                 made.record(topics.SPORT_MODE_STATE, i, SportModeState(body_height=i / 10).to_cdr())
             state = LowState(tick=2 * i)
             state.set_motors(q=i / 100)
+            state.imu_state.quaternion = (1.0, 0.0, 0.0, 0.0)
             made.record(topics.LOW_STATE, i, state.to_cdr())
         wrong = bytearray(LowState(tick=99).to_cdr())
         wrong[-1] ^= 1

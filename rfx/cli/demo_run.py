@@ -1,5 +1,6 @@
 """One run of the demo: start the robot's process, connect, drive the loop, record every tick, end cleanly."""
 
+import contextlib
 import json
 import subprocess
 import time
@@ -14,7 +15,7 @@ from rfx.cli.pictures import take
 from rfx.cli.progress import Progress
 from rfx.cli.report import DemoLog
 from rfx.control import ControlLoop, ControlLoopStats, Histogram
-from rfx.errors import RfxConnectionError, RfxError, RfxTimeoutError
+from rfx.errors import HardwareError, RfxConnectionError, RfxError, RfxTimeoutError
 from rfx.go2 import Go2, Go2Config, LowCmd, PosturePlan, RobotClock
 from rfx.go2.backends.cyclone import LOOPBACK
 from rfx.go2.simulated import SPORT_STATE_EVERY, Push
@@ -24,6 +25,7 @@ RATE_HZ = 500.0
 # the closed pipe, not by the silence.
 COMMAND_TIMEOUT_S = {True: 0.1, False: 60.0}
 PATIENCE_S = 60.0
+STALE_S = 2.0  # a machine that stalls is no reason to let this robot fall
 LINK_STAGES = ("take", "decode", "encode", "write")
 STAGES = ("wait", "take", "decode", "control", "encode", "write")  # wait: lockstep only, for the robot's answer
 
@@ -126,6 +128,7 @@ class DemoRun:
         [(start, end)] = [(a, b) for name, a, b in self.plan.spans() if name == "hold"]
         self.push = Push(round((start + end) / 2, 3), PUSH_S, (0.0, push_n, 0.0)) if push_n else None
         self.out = out
+        self.safety: dict[str, dict[str, int]] = {}
         # In real time a robot that stalls gives more ticks than its own time has.
         self.record = Recorder(round((4.0 if realtime else 1.0) * self.plan.seconds * RATE_HZ) + 1)
 
@@ -145,8 +148,10 @@ class DemoRun:
         )
         try:
             about = robot.ready()
-            with Go2.connect(Go2Config.loopback(self.domain_id, lockstep=not self.realtime)) as go2:
+            config = Go2Config.loopback(self.domain_id, lockstep=not self.realtime).with_limits(stale_s=STALE_S)
+            with Go2.connect(config) as go2:
                 stats = self._drive(go2, lambda: robot.child.poll() is None)
+                self.safety = go2.safety.counts
         except RfxError as error:
             if robot.child.poll() is not None:
                 raise RfxConnectionError(f"the robot process is gone ({robot.last_words()})") from error
@@ -172,7 +177,8 @@ class DemoRun:
             target, kp, kd = self.plan.at(time_s)
             cmd.set_motors(q=target, dq=0.0, tau=0.0, kp=kp, kd=kd)
             t2 = time.perf_counter_ns()
-            go2.send(cmd)
+            with contextlib.suppress(HardwareError):  # it fell: the envelope damps, and the record goes on
+                go2.send(cmd)
             i = record.n
             record.n += 1
             record.time_s[i], record.q[i], record.q_target[i], record.tau[i] = time_s, low.q, target, low.tau_est
@@ -219,5 +225,10 @@ class DemoRun:
             plant=about["description"],
             can_fall=about["can_fall"],
             robot=closing,
-            extra={"rate_hz": RATE_HZ, "overruns": stats.overruns, "rights": stats.rights_statement},
+            extra={
+                "rate_hz": RATE_HZ,
+                "overruns": stats.overruns,
+                "rights": stats.rights_statement,
+                "safety": self.safety,
+            },
         )

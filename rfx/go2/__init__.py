@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from rfx.go2.mcap_reader import McapReader as McapReader
     from rfx.go2.messages import LowCmd as LowCmd
     from rfx.go2.messages import LowState as LowState
+    from rfx.go2.policy_run import PolicyRun as PolicyRun
     from rfx.go2.posture import Phase as Phase
     from rfx.go2.posture import PosturePlan as PosturePlan
     from rfx.go2.replay import replay_commands as replay_commands
     from rfx.go2.rpc_client import RpcError as RpcError
+    from rfx.go2.run_policy import run_policy as run_policy
     from rfx.go2.simulated import SimulatedGo2 as SimulatedGo2
     from rfx.go2.state import Go2State as Go2State
 
@@ -36,6 +38,7 @@ _HOME = {
     "LowState": "rfx.go2.messages",
     "McapReader": "rfx.go2.mcap_reader",
     "Phase": "rfx.go2.posture",
+    "PolicyRun": "rfx.go2.policy_run",
     "PosturePlan": "rfx.go2.posture",
     "RecordedBackend": "rfx.go2.backends.recorded",
     "RobotClock": "rfx.go2.lockstep",
@@ -43,6 +46,7 @@ _HOME = {
     "SimulatedGo2": "rfx.go2.simulated",
     "check_log": "rfx.go2.flight_check",
     "replay_commands": "rfx.go2.replay",
+    "run_policy": "rfx.go2.run_policy",
 }
 
 __all__ = [*_HOME]

@@ -7,46 +7,32 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from rfx import arrays
-from rfx.errors import (
-    ConfigError,
-    DTypeError,
-    HardwareError,
-    InvalidStateError,
-    InvalidValueError,
-    RfxConnectionError,
-    RfxError,
-    RfxTimeoutError,
-)
+from rfx.errors import DTypeError, InvalidStateError, RfxConnectionError, RfxTimeoutError
 from rfx.go2 import topics
 from rfx.go2.backends.base import DdsBackend
 from rfx.go2.backends.choose import open_backend
 from rfx.go2.config import Go2Config
 from rfx.go2.keeper import Keeper
+from rfx.go2.low_level import LowLevelCommands
 from rfx.go2.messages import LowCmd, LowState, SportModeState
 from rfx.go2.rpc_client import RpcClient
-from rfx.go2.sport_client import SportCommands
 from rfx.go2.state import Go2State
-from rfx.go2.topics import SportApi
-from rfx.robots.go2 import GO2, MOTOR_NAMES
 
-DAMPING_KD = 3.0
-FAREWELLS = 3  # damping commands sent on disconnecting
-LOST_STATES = 4  # so many states in a row in which a motor was lost mean that it is not measured any more
 PAUSE_S = 0.02
 
 
-class Go2(SportCommands):
+class Go2(LowLevelCommands):
     """A robot that is there. Made by :meth:`connect`; safe to use from several threads.
 
     In sport mode the robot's own controller stands and walks: :meth:`stand`, :meth:`walk`, :meth:`stop`. While it walks, or
     while a lease is held, one thread of ours keeps that up; else nothing runs in the background. The newest state is taken
     when somebody asks for it.
 
-    For low-level commands the motors have to be free (:meth:`take_low_level`). A command is sent when somebody sends it, and
-    the robot's own watchdog needs them to go on coming.
+    For low-level commands the motors have to be free (:meth:`take_low_level`). Every one of them passes the safety envelope
+    (:attr:`safety`). A command is sent when somebody sends it, and the robot's own watchdog needs them to go on coming:
+    :meth:`start_sending` sees to that.
 
     Examples
     --------
@@ -64,11 +50,8 @@ class Go2(SportCommands):
         self._sport: SportModeState | None = None
         self._received_s = -np.inf
         self._last_cmd: LowCmd | None = None
-        self._commanded = False
         self._closed = False
-        self._command = LowCmd()
-        self._lost = np.zeros(len(MOTOR_NAMES), np.uint32)
-        self._losses = np.zeros(len(MOTOR_NAMES), np.int64)
+        self._begin()
         self.rpc = RpcClient(backend)
         self._keeper = Keeper(self.rpc, config.move_rate_hz, self.is_connected)
 
@@ -149,7 +132,7 @@ class Go2(SportCommands):
         with self._lock:
             repeated = self._low is not None and low.tick == self._low.tick
             if not repeated:
-                self._count_losses(low)
+                self._safety.observe(low)
             self._low = low
             self._received_s = time.monotonic()
             answer = self._last_cmd if self.config.lockstep and repeated else None
@@ -157,29 +140,18 @@ class Go2(SportCommands):
             self.backend.publish_low_cmd(answer)  # the robot asks again: our answer was lost
         return not repeated
 
-    def _count_losses(self, low: LowState) -> None:
-        """Count in how many states in a row each motor was lost."""
-        lost = low.lost
-        if self._low is not None:
-            self._losses = np.where(lost > self._lost, self._losses + 1, 0)
-        self._lost = lost
-
     def lost_motors(self) -> tuple[str, ...]:
         """Names of the motors that the robot does not measure any more."""
         self._poll()
-        return self._unmeasured()
-
-    def _unmeasured(self) -> tuple[str, ...]:
-        losses = self._losses
-        if losses.max() < LOST_STATES:
-            return ()
-        return tuple(name for name, count in zip(MOTOR_NAMES, losses, strict=True) if count >= LOST_STATES)
+        return self._safety.lost_motors
 
     def _pass_time(self) -> None:
         """Wait a little for the robot; in lockstep answer its state with a command that commands nothing."""
-        low = self._low
-        if self.config.lockstep and low is not None:
+        low, sender = self._low, self._sender
+        if self.config.lockstep and low is not None and not (sender is not None and sender.is_running()):
             cmd = LowCmd(reserve=low.tick)
+            if self._emergency:
+                cmd.set_damping(self.config.limits.damping_kd)
             self._last_cmd = cmd
             self.backend.publish_low_cmd(cmd)
         self.wait_state(PAUSE_S)
@@ -227,88 +199,7 @@ class Go2(SportCommands):
             self._poll()
         return time.monotonic() - self._received_s <= self.config.stale_after_s
 
-    # -- commanding
-
-    def send(self, cmd: LowCmd) -> None:
-        """Send one low-level command for all motors.
-
-        Raises
-        ------
-        InvalidValueError
-            NaN, infinity or a negative gain in any slot: nothing is sent.
-        ConfigError
-            ``config.edu_mode`` is False: nothing is sent.
-        HardwareError
-            The robot does not measure a motor any more: damping is sent instead.
-        """
-        self._check_open()
-        if not isinstance(cmd, LowCmd):
-            raise DTypeError(f"expected a LowCmd, got {type(cmd).__name__}")
-        if not self.config.edu_mode:
-            raise ConfigError("expected edu_mode for low-level commands, the configuration says edu_mode=False")
-        if not cmd.is_safe:
-            raise InvalidValueError(
-                "expected every motor command to be finite and every gain at least 0; nothing was sent"
-            )
-        lost = self._unmeasured()
-        if lost:
-            self._damp_motors(DAMPING_KD)
-            raise HardwareError(f"expected all motors to be measured, {', '.join(lost)} not any more; damping was sent")
-        self._publish(cmd)
-
-    def _publish(self, cmd: LowCmd) -> None:
-        low = self._low
-        if self.config.lockstep and low is not None:
-            cmd.reserve = low.tick
-            self._last_cmd = cmd.copy()
-        self._commanded = True
-        self.backend.publish_low_cmd(cmd)
-
-    def set_motor_positions(self, positions: ArrayLike, kp: ArrayLike = 20.0, kd: ArrayLike = 0.5) -> None:
-        """Send position targets for the 12 motors.
-
-        Parameters
-        ----------
-        positions : array_like, shape (12,)
-            Motor order FR, FL, RR, RL x hip, thigh, calf (rad).
-        kp, kd : array_like, shape (12,), or a number for all
-            Gains (Nm/rad, Nm s/rad), at least 0.
-
-        Raises
-        ------
-        InvalidValueError
-            NaN, infinity, a negative gain, or a position outside of its joint's travel: nothing is sent then.
-        ShapeError, DTypeError
-            Not twelve real numbers.
-        """
-        q = arrays.finite(arrays.floats(positions, "positions", (len(GO2.joints),)), "positions")
-        for value, joint in zip(q, GO2.joints, strict=True):
-            if not joint.position_min <= value <= joint.position_max:
-                raise InvalidValueError(
-                    f"expected {joint.name} within {joint.position_min:g}..{joint.position_max:g} rad, got {value:g}"
-                )
-        with self._lock:
-            self._command.set_motors(q=q, dq=0.0, tau=0.0, kp=kp, kd=kd)
-            cmd = self._command.copy()
-        self.send(cmd)
-
-    def damp(self, kd: float = DAMPING_KD) -> None:
-        """Let the motors brake, whoever drives them: a robot that stands sinks to the floor.
-
-        After low-level commands one with no stiffness and kd (Nm s/rad) is sent, else the sport mode is asked to.
-        """
-        self._check_open()
-        kd = arrays.number(kd, "kd", minimum=0)
-        self._keeper.rest()
-        if self._commanded:
-            self._damp_motors(kd)
-        else:
-            self._ask(SportApi.DAMP)
-
-    def _damp_motors(self, kd: float) -> None:
-        cmd = LowCmd()
-        cmd.set_damping(kd)
-        self._publish(cmd)
+    # -- letting go
 
     def disconnect(self) -> None:
         """Let go: a robot that walks is told to stop, one that was commanded is left in damping, then the link is closed.
@@ -319,10 +210,7 @@ class Go2(SportCommands):
             return
         try:
             self._keeper.close()
-            if self._commanded:
-                for _ in range(FAREWELLS):
-                    with contextlib.suppress(RfxError):
-                        self._damp_motors(DAMPING_KD)
+            self._farewell()
         finally:
             self._closed = True
             self.backend.disconnect()

@@ -1,11 +1,12 @@
 """How to reach a Go2, and how to treat it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError
+from rfx.go2.limits import SafetyLimits
 
 ROBOT_ADDRESS = "192.168.123.161"
 FASTEST = (3.8, 1.0, 4.0)  # what Unitree gives as the limits of Move: m/s, m/s, rad/s
@@ -49,6 +50,14 @@ class Go2Config:
         For how long a velocity is kept up without another call of :meth:`Go2.walk` (s).
     move_rate_hz : float
         How often a velocity is sent again.
+    command_rate_hz : float
+        How often :meth:`Go2.start_sending` sends the last low-level command.
+    state_rate_hz : float
+        How often it takes the newest state meanwhile; at most as often as it sends.
+    command_hold_s : float
+        It goes to damping when no new command came for so long (s).
+    limits : SafetyLimits
+        What no low-level command passes.
     lockstep : bool
         For a simulated robot that waits for the answer to each state: every command names the state's tick in its
         reserve field. Never for a real robot.
@@ -71,6 +80,10 @@ class Go2Config:
     walk_limits: tuple[float, float, float] = (1.0, 0.5, 1.5)
     walk_hold_s: float = 1.0
     move_rate_hz: float = 20.0
+    command_rate_hz: float = 500.0
+    state_rate_hz: float = 500.0
+    command_hold_s: float = 0.5
+    limits: SafetyLimits = field(default_factory=SafetyLimits)
     lockstep: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +106,11 @@ class Go2Config:
         arrays.number(self.rpc_timeout_s, "rpc_timeout_s", above=0, maximum=3600)
         arrays.number(self.walk_hold_s, "walk_hold_s", above=0, maximum=3600)
         arrays.number(self.move_rate_hz, "move_rate_hz", minimum=1, maximum=500)
+        arrays.number(self.command_rate_hz, "command_rate_hz", minimum=1, maximum=1000)
+        arrays.number(self.state_rate_hz, "state_rate_hz", minimum=1, maximum=1000)
+        arrays.number(self.command_hold_s, "command_hold_s", above=0, maximum=3600)
+        if not isinstance(self.limits, SafetyLimits):
+            raise DTypeError(f"expected limits to be a SafetyLimits, got {type(self.limits).__name__}")
         if not isinstance(self.walk_limits, tuple) or len(self.walk_limits) != len(FASTEST):
             raise DTypeError(f"expected walk_limits to be a tuple of three numbers, got {self.walk_limits!r}")
         for i, most in enumerate(FASTEST):
@@ -129,8 +147,28 @@ class Go2Config:
         """Return a copy that walks no faster than this (m/s, m/s, rad/s)."""
         return replace(self, walk_limits=(vx, vy, vyaw))
 
+    def with_rates(
+        self, *, command_hz: float | None = None, state_hz: float | None = None, move_hz: float | None = None
+    ) -> Self:
+        """Return a copy with other rates (Hz); None leaves one as it is."""
+        return replace(
+            self,
+            command_rate_hz=self.command_rate_hz if command_hz is None else command_hz,
+            state_rate_hz=self.state_rate_hz if state_hz is None else state_hz,
+            move_rate_hz=self.move_rate_hz if move_hz is None else move_hz,
+        )
+
+    def with_limits(self, limits: SafetyLimits | None = None, **changes: Any) -> Self:
+        """Return a copy with other safety limits, or with some of them changed: ``with_limits(tilt=0.5)``."""
+        return replace(self, limits=replace(self.limits if limits is None else limits, **changes))
+
     def with_timeouts(
-        self, *, connect_s: float | None = None, stale_s: float | None = None, rpc_s: float | None = None
+        self,
+        *,
+        connect_s: float | None = None,
+        stale_s: float | None = None,
+        rpc_s: float | None = None,
+        command_hold_s: float | None = None,
     ) -> Self:
         """Return a copy with other timeouts (s); None leaves one as it is."""
         return replace(
@@ -138,4 +176,5 @@ class Go2Config:
             connect_timeout_s=self.connect_timeout_s if connect_s is None else connect_s,
             stale_after_s=self.stale_after_s if stale_s is None else stale_s,
             rpc_timeout_s=self.rpc_timeout_s if rpc_s is None else rpc_s,
+            command_hold_s=self.command_hold_s if command_hold_s is None else command_hold_s,
         )

@@ -72,6 +72,8 @@ class FlightLog:
         How many messages may wait for the disk.
     metadata : mapping, optional
         Names and values that are written at the beginning, as table ``rfx.flight``.
+    messages : mapping, optional
+        Message classes of further topics, which are not the robot's.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class FlightLog:
         sync_s: float = SYNC_S,
         capacity: int = CAPACITY,
         metadata: Mapping[str, str] | None = None,
+        messages: Mapping[str, Any] | None = None,
     ) -> None:
         self.flush_s = arrays.number(flush_s, "flush_s", above=0, maximum=0.05)
         self.sync_s = arrays.number(sync_s, "sync_s", above=0)
@@ -100,6 +103,7 @@ class FlightLog:
         self._octets = 0
         self._reported = 0
         self._channels: dict[str, int] = {}
+        self._messages = dict(messages or {})
         self._stop = threading.Event()
         self._closed = False
         if metadata:
@@ -149,7 +153,7 @@ class FlightLog:
         """
         if not isinstance(data, bytes):
             raise DTypeError(f"expected data to be bytes, got {type(data).__name__}")
-        if topic not in self._channels:
+        if topic not in self._channels and topic not in self._messages:
             message_of(topic)
         time_ns = arrays.integer(time_ns, "time_ns", minimum=0, maximum=2**64 - 1)
         with self._lock:
@@ -223,7 +227,7 @@ class FlightLog:
 
     def _channel(self, topic: str) -> int:
         if topic not in self._channels:
-            message = message_of(topic)
+            message = self._messages.get(topic) or message_of(topic)
             self._channels[topic] = self._writer.add_channel(
                 topic,
                 message_encoding="cdr",

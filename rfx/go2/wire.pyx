@@ -14,7 +14,6 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport isfinite
 from libc.string cimport memcmp, memcpy, memset
 
-from rfx.go2.layout cimport Layout
 from rfx.kernels.cdr cimport cdr_decode, cdr_encode
 from rfx.kernels.crc cimport crc32_mpeg2_words
 
@@ -200,11 +199,6 @@ cdef class Struct:
     numbers come as tuples and are set whole. Setting a wrong type raises DTypeError, a number that does not fit
     InvalidValueError, and neither changes anything.
     """
-
-    cdef unsigned char* data
-    cdef Struct owner
-    cdef Layout layout
-    cdef bint owned
 
     def __cinit__(self, *args, **kwargs):
         self.layout = type(self).LAYOUT

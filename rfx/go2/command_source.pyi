@@ -1,0 +1,16 @@
+"""Where a policy's velocity commands come from."""
+
+from numpy.typing import ArrayLike
+
+from rfx.nn.contract import PolicyContract
+
+class CommandSource:
+    kind: str
+    def __init__(
+        self, contract: PolicyContract, commands: ArrayLike | str = (0.0, 0.0, 0.0), *, deadman_s: float = 0.5
+    ) -> None: ...
+    def hand_over(self, vx: float, vy: float, vyaw: float) -> None: ...
+    def hand_over_velocity(self, velocity: ArrayLike) -> None: ...
+    def at(self, t: float) -> tuple[float, float, float]: ...
+    @property
+    def silent(self) -> int: ...

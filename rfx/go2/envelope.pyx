@@ -1,0 +1,461 @@
+"""The safety envelope below every caller: what leaves for the motors is inside of the limits, or is damping.
+
+Compiled code cimports :class:`SafetyEnvelope` and calls ``bound`` (envelope.pxd) without the GIL; Python calls ``apply``.
+The rules are in rfx/kernels/envelope.pyx.
+"""
+
+cimport cython
+from libc.math cimport NAN, acos, cos
+from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from rfx.go2.wire cimport Struct
+from rfx.kernels.envelope cimport (
+    ENV_BOUNDS,
+    ENV_DAMP,
+    ENV_GAIN,
+    ENV_KINDS,
+    ENV_LATCHED,
+    ENV_LOST,
+    ENV_OVERSPEED,
+    ENV_PER_JOINT,
+    ENV_STALE,
+    ENV_STEP,
+    ENV_TEMPERATURE,
+    ENV_TILT,
+    ENV_TORQUE,
+    ENV_VELOCITY,
+    EnvelopeMeasured,
+    envelope_check,
+    envelope_clamp,
+    envelope_count,
+    envelope_damping,
+    envelope_losses,
+)
+
+import numpy as np
+
+from rfx import arrays
+from rfx.errors import DTypeError
+from rfx.go2.events import KINDS, Reporter, SafetyEvent, words
+from rfx.go2.limits import SafetyLimits
+from rfx.go2.messages import SERVO, LowCmd, LowState, MotorCmd, MotorState
+from rfx.robots.go2 import MOTOR_NAMES
+
+# Where the numbers lie in the C structs of the messages; q, dq, tau, kp, kd of a command are neighbours.
+cdef Py_ssize_t CMD = LowCmd.LAYOUT.fields["motor_cmd"].offset, CMD_STRIDE = MotorCmd.LAYOUT.size
+cdef Py_ssize_t CMD_Q = CMD + MotorCmd.LAYOUT.fields["q"].offset
+cdef Py_ssize_t CMD_MODE = CMD + MotorCmd.LAYOUT.fields["mode"].offset
+cdef Py_ssize_t STATE = LowState.LAYOUT.fields["motor_state"].offset, STATE_STRIDE = MotorState.LAYOUT.size
+cdef Py_ssize_t STATE_Q = STATE + MotorState.LAYOUT.fields["q"].offset
+cdef Py_ssize_t STATE_DQ = STATE + MotorState.LAYOUT.fields["dq"].offset
+cdef Py_ssize_t STATE_TAU = STATE + MotorState.LAYOUT.fields["tau_est"].offset
+cdef Py_ssize_t STATE_TEMPERATURE = STATE + MotorState.LAYOUT.fields["temperature"].offset
+cdef Py_ssize_t STATE_LOST = STATE + MotorState.LAYOUT.fields["lost"].offset
+cdef Py_ssize_t TICK = LowState.LAYOUT.fields["tick"].offset
+cdef Py_ssize_t QUATERNION = (
+    LowState.LAYOUT.fields["imu_state"].offset
+    + LowState.LAYOUT.fields["imu_state"].kind.LAYOUT.fields["quaternion"].offset)
+cdef unsigned char SERVO_MODE = SERVO
+
+# A state as the kernel wants it.
+ctypedef struct Numbers:
+    double[12] q
+    double[12] dq
+    double[12] tau_est
+    double[12] temperature
+    uint32_t[12] lost
+    double[4] quaternion
+    uint32_t tick
+
+
+cdef void read_state(const unsigned char* low, Numbers* to) noexcept nogil:
+    cdef Py_ssize_t i, at
+    for i in range(MOTORS):
+        at = i * STATE_STRIDE
+        to.q[i] = (<const float*>(low + STATE_Q + at))[0]
+        to.dq[i] = (<const float*>(low + STATE_DQ + at))[0]
+        to.tau_est[i] = (<const float*>(low + STATE_TAU + at))[0]
+        to.temperature[i] = low[STATE_TEMPERATURE + at]
+        to.lost[i] = (<const uint32_t*>(low + STATE_LOST + at))[0]
+    for i in range(4):
+        to.quaternion[i] = (<const float*>(low + QUATERNION))[i]
+    to.tick = (<const uint32_t*>(low + TICK))[0]
+
+
+cdef EnvelopeMeasured measured_of(Numbers* numbers, int64_t age_ns) noexcept nogil:
+    cdef EnvelopeMeasured m
+    m.q = numbers.q
+    m.dq = numbers.dq
+    m.tau_est = numbers.tau_est
+    m.temperature = numbers.temperature
+    m.losses = NULL
+    m.quaternion = numbers.quaternion
+    m.age_ns = age_ns
+    return m
+
+
+@cython.final
+cdef class Verdict:
+    """What the envelope did to one command.
+
+    Attributes
+    ----------
+    damping : bool
+        The command became damping, for one of ``kinds`` or because an earlier reason still holds (``latched``).
+    kinds : tuple of str
+        What was done or found, see ``rfx.go2.events.KINDS``; empty where the command is as it was.
+    latched : tuple of str
+        Reasons that hold until :meth:`SafetyEnvelope.reset`.
+    reason : str
+        In words, why damping is due; empty where it is not.
+    """
+
+    def __cinit__(self):
+        self.kinds, self.latched, self.reason, self.by_kind = (), (), "", {}
+
+    def joints(self, kind):
+        """Return the names of the joints that a kind concerned."""
+        if kind not in KINDS:
+            raise DTypeError(f"expected kind to be one of {', '.join(KINDS)}, got {kind!r}")
+        return self.by_kind.get(kind, ())
+
+    def __bool__(self):
+        return bool(self.kinds or self.latched)
+
+    def __repr__(self):
+        done = [f"{kind} {' '.join(self.by_kind[kind])}".rstrip() for kind in self.kinds]
+        return f"Verdict({'damping' if self.damping else 'sent'}: {', '.join(done) or 'nothing to do'})"
+
+    def __reduce__(self):
+        return restore_verdict, (self.damping, self.kinds, self.latched, self.reason, self.by_kind)
+
+
+def restore_verdict(damping, kinds, latched, reason, by_kind):
+    """Return a pickled verdict."""
+    cdef Verdict v = Verdict()
+    v.damping, v.kinds, v.latched, v.reason, v.by_kind = damping, kinds, latched, reason, by_kind
+    return v
+
+
+cdef Verdict NOTHING = Verdict()
+
+
+@cython.final
+cdef class SafetyEnvelope:
+    """Keep the commands of one robot within limits, and damp where nothing else is safe.
+
+    A number of a command that is out of bounds is changed (targets and speeds clamped, steps shortened, torque held down by
+    moving the target towards the measured position). Damping takes the place of the whole command for NaN, infinity or a
+    negative gain anywhere, a joint that turns too fast, and for reasons that **hold until** :meth:`reset`: a trunk that leans
+    too far, a motor too hot or not measured any more, a stale state. The next command after damping starts from
+    the measured posture. A command inside of the bounds is not changed in a single bit.
+
+    Targets of 2.146e9 (position) and 16000 (velocity) stand for none and pass; a gain on one of them is set to zero.
+    Bounds hold for the floats on the wire: positions, velocities and gains are compared with the bound rounded to float32.
+
+    Safe to use from several threads.
+
+    Parameters
+    ----------
+    limits : SafetyLimits, optional
+
+    Attributes
+    ----------
+    limits : SafetyLimits
+
+    Examples
+    --------
+    >>> from rfx.go2.messages import LowCmd, LowState
+    >>> low, cmd = LowState(), LowCmd()
+    >>> low.imu_state.quaternion = (1.0, 0.0, 0.0, 0.0)
+    >>> low.set_motors(q=[0.0, 0.8, -1.6] * 4)
+    >>> cmd.set_motors(q=[0.0, 0.8, -1.6] * 4, dq=0.0, tau=0.0, kp=20.0, kd=0.5)
+    >>> envelope = SafetyEnvelope()
+    >>> envelope.apply(cmd, low, 0.0)
+    Verdict(sent: nothing to do)
+    >>> cmd.set_motors(tau=99.0)
+    >>> envelope.apply(cmd, low, 0.0).joints("torque")[:2]
+    ('FR_hip', 'FR_thigh')
+    """
+
+    def __init__(self, limits=None):
+        limits = SafetyLimits() if limits is None else limits
+        if not isinstance(limits, SafetyLimits):
+            raise DTypeError(f"expected limits to be a SafetyLimits, got {type(limits).__name__}")
+        cdef Py_ssize_t i, k
+        cdef double[:, ::1] rows = np.array(
+            [[p[0] for p in limits.position], [p[1] for p in limits.position], limits.velocity, limits.torque, limits.step,
+             limits.kp, limits.kd])
+        self.limits = limits
+        for k in range(ENV_BOUNDS):
+            for i in range(MOTORS):
+                self.rows[MOTORS * k + i] = rows[k, i] if k == 3 or k == 4 else <float>rows[k, i]
+        self.bounds.joint = self.rows
+        self.bounds.temperature = limits.temperature
+        self.bounds.cos_tilt = -2.0 if limits.tilt >= 3.14159 else cos(limits.tilt)
+        self.bounds.stale_ns = <int64_t>(1e9 * <double>limits.stale_s)
+        self.bounds.losses = limits.lost_states
+        self.damping_kd = <float><double>limits.damping_kd
+        self.reporter = Reporter()
+        memset(self.counted, 0, sizeof(self.counted))
+        self.commands = self.damped = self.n_events = 0
+        self.started = False
+        self.reset()
+
+    # -- compiled callers
+
+    cdef uint32_t bound(
+            self, double* command, const EnvelopeMeasured* measured, const uint32_t* lost, uint32_t tick) noexcept nogil:
+        cdef EnvelopeMeasured m = measured[0]
+        cdef double[60] asked
+        cdef uint32_t[12] marks
+        cdef uint32_t seen
+        memcpy(asked, command, sizeof(asked))
+        with self.lock:
+            self.observe_losses(lost, tick)
+            m.losses = self.losses
+            seen = envelope_check(command, &m, &self.bounds, marks, MOTORS)
+            self.latched |= seen & ENV_LATCHED
+            if seen & ENV_DAMP or self.latched:
+                envelope_damping(command, self.last, self.damping_kd, MOTORS)
+                self.damped += 1
+            else:
+                seen |= envelope_clamp(command, self.last, &m, &self.bounds, marks, MOTORS)
+            self.commands += 1
+            if seen:
+                envelope_count(self.counted, marks, seen, MOTORS)
+                self.note(asked, command, &m, marks, seen)
+            memcpy(self.before, marks, sizeof(marks))
+            self.before_all = seen
+            return seen | self.latched
+
+    cdef void observe_c(self, const uint32_t* lost, uint32_t tick) noexcept nogil:
+        with self.lock:
+            self.observe_losses(lost, tick)
+
+    cdef void observe_losses(self, const uint32_t* lost, uint32_t tick) noexcept nogil:
+        # The lock is held. A state that was seen before tells nothing.
+        if self.started and tick != self.tick:
+            envelope_losses(self.losses, self.lost, lost, MOTORS)
+        elif not self.started:
+            memcpy(self.lost, lost, sizeof(self.lost))
+        self.started = True
+        self.tick = tick
+
+    cdef void note(self, const double* asked, const double* sent, const EnvelopeMeasured* m, uint32_t* marks,
+                   uint32_t seen) noexcept nogil:
+        # Keep what began with this command: what went on from the one before is counted, not listed.
+        cdef Py_ssize_t i, k, row
+        cdef uint32_t new = seen & ~self.before_all
+        cdef const double* a = m.quaternion
+        if new & (1 << ENV_TILT):
+            self.add_event(-1, ENV_TILT, acos((a[0] * a[0] - a[1] * a[1] - a[2] * a[2] + a[3] * a[3]) / (
+                a[0] * a[0] + a[1] * a[1] + a[2] * a[2] + a[3] * a[3])), NAN)
+        if new & (1 << ENV_STALE):
+            self.add_event(-1, ENV_STALE, 1e-9 * m.age_ns, NAN)
+        for i in range(MOTORS):
+            new = marks[i] & ~self.before[i]
+            if new == 0:
+                continue
+            for k in range(ENV_PER_JOINT):
+                if not (new >> k) & 1:
+                    continue
+                if k <= ENV_GAIN:
+                    row = 0 if k <= ENV_STEP else 1 if k == ENV_VELOCITY else 2
+                    if k == ENV_GAIN:
+                        row = 3 if asked[36 + i] != sent[36 + i] else 4
+                    if k == ENV_TORQUE:
+                        self.add_event(i, k, law(asked + i, m.q[i], m.dq[i]), law(sent + i, m.q[i], m.dq[i]))
+                    else:
+                        self.add_event(i, k, asked[12 * row + i], sent[12 * row + i])
+                elif k == ENV_OVERSPEED:
+                    self.add_event(i, k, m.dq[i], NAN)
+                elif k == ENV_TEMPERATURE:
+                    self.add_event(i, k, m.temperature[i], NAN)
+                elif k == ENV_LOST:
+                    self.add_event(i, k, m.losses[i], NAN)
+                else:
+                    self.add_event(i, k, NAN, NAN)
+
+    cdef void add_event(self, int32_t joint, int32_t kind, double asked, double sent) noexcept nogil:
+        cdef Event* e = &self.events_[self.n_events % EVENTS]
+        e.tick, e.joint, e.kind, e.asked, e.sent = self.tick, joint, kind, asked, sent
+        self.n_events += 1
+
+    # -- Python
+
+    def apply(self, cmd, low, age_s):
+        """Bring a command inside of the limits, in place, or make it damping.
+
+        Parameters
+        ----------
+        cmd : LowCmd
+            Its twelve motors are changed, nothing else; damping sets their modes to servo.
+        low : LowState
+            The newest state.
+        age_s : float
+            How old it is (s), at least 0.
+
+        Returns
+        -------
+        Verdict
+
+        Raises
+        ------
+        DTypeError, InvalidValueError
+            Of the wrong type, or an age that is no number: the command is as it was.
+        """
+        cdef Struct to, source
+        cdef Numbers numbers
+        cdef EnvelopeMeasured m
+        cdef double[60] command
+        cdef uint32_t seen
+        cdef Py_ssize_t i, k
+        cdef double age
+        if type(cmd) is not LowCmd or type(low) is not LowState:
+            raise DTypeError(f"expected a LowCmd and a LowState, got {type(cmd).__name__} and {type(low).__name__}")
+        age = arrays.number(age_s, "age_s", minimum=0)
+        to, source = cmd, low
+        read_state(source.data, &numbers)
+        m = measured_of(&numbers, <int64_t>(1e9 * age) if age < 1e9 else <int64_t>1e18)
+        for i in range(MOTORS):
+            for k in range(5):
+                command[12 * k + i] = (<float*>(to.data + CMD_Q + i * CMD_STRIDE))[k]
+        with nogil:
+            seen = self.bound(command, &m, numbers.lost, numbers.tick)
+        if seen == 0:
+            return NOTHING
+        for i in range(MOTORS):
+            for k in range(5):
+                (<float*>(to.data + CMD_Q + i * CMD_STRIDE))[k] = <float>command[12 * k + i]
+            if seen & ENV_DAMP:
+                to.data[CMD_MODE + i * CMD_STRIDE] = SERVO_MODE
+        self.report()
+        return self.verdict(seen, low, age)
+
+    cdef Verdict verdict(self, uint32_t seen, low, double age):
+        cdef Verdict v = Verdict()
+        cdef uint32_t latched, now
+        cdef uint32_t[12] marks
+        with self.lock:
+            latched, now = self.latched, self.before_all
+            memcpy(marks, self.before, sizeof(marks))
+        v.damping = (seen & ENV_DAMP) != 0
+        v.kinds = tuple([KINDS[k] for k in range(ENV_KINDS) if (now >> k) & 1])
+        v.latched = tuple([KINDS[k] for k in range(ENV_KINDS) if (latched >> k) & 1])
+        v.by_kind = {
+            KINDS[k]: tuple([MOTOR_NAMES[i] for i in range(MOTORS) if (marks[i] >> k) & 1]) for k in range(ENV_PER_JOINT)
+            if (now >> k) & 1}
+        if v.damping:
+            v.reason = words(v, self.limits, low, age)
+        return v
+
+    def observe(self, low):
+        """Look at a state that came, so that a motor that is lost is noticed even where nothing is sent."""
+        cdef Struct source
+        cdef Numbers numbers
+        if type(low) is not LowState:
+            raise DTypeError(f"expected a LowState, got {type(low).__name__}")
+        source = low
+        read_state(source.data, &numbers)
+        with nogil:
+            self.observe_c(numbers.lost, numbers.tick)
+
+    def restart(self):
+        """Take the next command's first step from the measured posture, not from the command sent last."""
+        cdef Py_ssize_t i
+        with self.lock:
+            for i in range(MOTORS):
+                self.last[i] = NAN
+
+    def reset(self):
+        """Let commands through again after a reason that holds; one that is still there comes back at once."""
+        cdef Py_ssize_t i
+        with self.lock:
+            self.latched = self.before_all = 0
+            for i in range(MOTORS):
+                self.last[i] = NAN
+                self.losses[i] = 0
+                self.before[i] = 0
+
+    def report(self, final=False):
+        """Log what is new: the first event of a kind at once, then a summary now and then, never a line for each command.
+
+        Called by :meth:`apply`; whoever lets compiled code call the envelope calls it from Python once in a while.
+        """
+        self.reporter.report(self, final)
+
+    @property
+    def latched(self):
+        """Reasons for damping that hold until :meth:`reset`, a tuple of names."""
+        cdef uint32_t latched
+        with self.lock:
+            latched = self.latched
+        return tuple([KINDS[k] for k in range(ENV_KINDS) if (latched >> k) & 1])
+
+    @property
+    def lost_motors(self):
+        """Names of the motors that the robot does not measure any more, a tuple."""
+        cdef int32_t[12] losses
+        with self.lock:
+            memcpy(losses, self.losses, sizeof(losses))
+        return tuple([MOTOR_NAMES[i] for i in range(MOTORS) if losses[i] >= self.bounds.losses])
+
+    @property
+    def counts(self):
+        """How often each kind was met, by kind and joint (``"robot"`` for its own), those that were."""
+        cdef int64_t[144] counted
+        with self.lock:
+            memcpy(counted, self.counted, sizeof(counted))
+        out = {}
+        for k in range(ENV_KINDS):
+            row = {MOTOR_NAMES[i] if k < ENV_PER_JOINT else "robot": counted[12 * k + i] for i in range(MOTORS)
+                   if counted[12 * k + i]}
+            if row:
+                out[KINDS[k]] = row
+        return out
+
+    @property
+    def n_commands(self):
+        """How many commands were looked at."""
+        with self.lock:
+            n = self.commands
+        return n
+
+    @property
+    def n_damped(self):
+        """How many of them became damping."""
+        with self.lock:
+            n = self.damped
+        return n
+
+    @property
+    def events(self):
+        """The last 256 events, oldest first: one when something begins, none while it goes on."""
+        cdef Event[256] copied
+        cdef int64_t n, first, j
+        with self.lock:
+            n = self.n_events
+            memcpy(copied, self.events_, sizeof(copied))
+        first = n - EVENTS if n > EVENTS else 0
+        return [
+            SafetyEvent(
+                copied[j % EVENTS].tick, MOTOR_NAMES[copied[j % EVENTS].joint] if copied[j % EVENTS].joint >= 0 else "robot",
+                KINDS[copied[j % EVENTS].kind], copied[j % EVENTS].asked, copied[j % EVENTS].sent)
+            for j in range(first, n)]
+
+    def __repr__(self):
+        met = {kind: sum(row.values()) for kind, row in self.counts.items()}
+        held = f", latched={self.latched}" if self.latched else ""
+        return f"SafetyEnvelope(commands={self.n_commands}, damped={self.n_damped}, met={met}{held})"
+
+
+# What the motor would give for one motor of a (5, 12) command.
+cdef double law(const double* c, double q, double dq) noexcept nogil:
+    cdef double torque = c[24]
+    if c[36] > 0.0 and c[0] < 2.146e9:
+        torque += c[36] * (c[0] - q)
+    if c[48] > 0.0 and c[12] < 16000.0:
+        torque += c[48] * (c[12] - dq)
+    return torque

@@ -1,0 +1,123 @@
+"""What the safety envelope did, in words: its kinds, its events, and their way into the log."""
+
+import logging
+import math
+import threading
+import time
+from typing import Any, NamedTuple
+
+from rfx.go2.limits import SafetyLimits
+from rfx.go2.messages import LowState
+from rfx.robots.go2 import MOTOR_NAMES
+
+log = logging.getLogger("rfx.go2")
+
+# In the order of the ENV_ numbers in rfx/kernels/envelope.pxd.
+KINDS = (
+    "position",
+    "step",
+    "velocity",
+    "torque",
+    "gain",
+    "command",
+    "overspeed",
+    "temperature",
+    "lost",
+    "measured",
+    "tilt",
+    "stale",
+)
+SUMMARY_S = 5.0
+
+
+class SafetyEvent(NamedTuple):
+    """Something that the envelope began to do.
+
+    ``tick`` is the robot's clock (ms), ``joint`` a name or ``"robot"``, ``what`` one of :data:`KINDS`. For what was
+    changed, ``asked`` and ``sent`` are the target, velocity, gain or torque before and after. For what brought damping,
+    ``asked`` is what was seen (rad/s, degrees, states lost in a row, rad, s) and ``sent`` is NaN.
+    """
+
+    tick: int
+    joint: str
+    what: str
+    asked: float
+    sent: float
+
+
+def tilt_of(quaternion: tuple[float, ...]) -> float:
+    """Return the angle (rad) between the z axis and the vertical; NaN for what is no orientation."""
+    w, x, y, z = quaternion
+    norm = w * w + x * x + y * y + z * z
+    if not (math.isfinite(norm) and norm > 0.25):
+        return math.nan
+    return math.acos(max(-1.0, min(1.0, (w * w - x * x - y * y + z * z) / norm)))
+
+
+def words(verdict: Any, limits: SafetyLimits, low: LowState, age_s: float) -> str:
+    """Say why damping is due: what was expected, and what came."""
+    names = {kind: verdict.joints(kind) for kind in KINDS}
+    parts = []
+    for kind in verdict.kinds:
+        which = ", ".join(names[kind])
+        if kind == "command":
+            parts.append(f"expected finite numbers and gains of at least 0, got others for {which}")
+        elif kind == "overspeed":
+            dq = low.dq
+            fast = (f"{abs(dq[MOTOR_NAMES.index(n)]):.1f} of {n}" for n in names[kind])
+            parts.append(f"expected no joint to turn faster than its limit, got {', '.join(fast)} rad/s")
+        elif kind == "temperature":
+            hot = (f"{low.motor_state[MOTOR_NAMES.index(n)].temperature} of {n}" for n in names[kind])
+            parts.append(f"expected motors below {limits.temperature:g} degrees, got {', '.join(hot)}")
+        elif kind == "lost":
+            parts.append(f"expected all motors to be measured, {which} not any more")
+        elif kind == "measured":
+            parts.append(f"expected finite measurements, got others of {which}")
+        elif kind == "tilt":
+            tilt = tilt_of(low.imu_state.quaternion)
+            parts.append(f"expected the trunk within {limits.tilt:.2f} rad of upright, got {tilt:.2f}")
+        elif kind == "stale":
+            parts.append(f"expected a state no older than {limits.stale_s:g} s, got one of {age_s:.2f} s")
+    earlier = [kind for kind in verdict.latched if kind not in verdict.kinds]
+    if earlier:
+        parts.append(f"{', '.join(earlier)} seen before holds until reset")
+    return "; ".join(parts)
+
+
+class Reporter:
+    """Writes the envelope's actions to the log ``rfx.go2``: the first of a kind at once, then summaries."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: dict[str, int] = {}
+        self._summed_s = -math.inf
+
+    def __repr__(self) -> str:
+        return f"Reporter(said={self._said})"
+
+    def report(self, envelope: Any, final: bool = False) -> None:
+        """Say what is new since the last time."""
+        if not self._lock.acquire(blocking=False):
+            return  # somebody else is at it
+        try:
+            totals = {kind: sum(row.values()) for kind, row in envelope.counts.items()}
+            first = [kind for kind in totals if kind not in self._said]
+            now = time.monotonic()
+            if first:
+                for event in envelope.events:
+                    if event.what in first:
+                        first.remove(event.what)
+                        change = "" if math.isnan(event.sent) else f", sent {event.sent:g}"
+                        log.warning(
+                            "envelope: %s of %s at tick %d: %g%s",
+                            event.what, event.joint, event.tick, event.asked, change,
+                        )  # fmt: skip
+                self._summed_s = now
+            elif totals != self._said and (final or now - self._summed_s >= SUMMARY_S):
+                log.warning("envelope: so far %s", ", ".join(f"{kind} {n} times" for kind, n in totals.items()))
+                self._summed_s = now
+            else:
+                return
+            self._said = totals
+        finally:
+            self._lock.release()

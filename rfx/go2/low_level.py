@@ -1,0 +1,416 @@
+"""The low level of :class:`rfx.go2.Go2`: motor commands inside of the safety envelope, the sender, the emergency stop."""
+
+import contextlib
+import math
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rfx import arrays
+from rfx.errors import ConfigError, DTypeError, HardwareError, InvalidStateError, InvalidValueError, RfxError
+from rfx.go2 import guard, topics
+from rfx.go2.envelope import SafetyEnvelope, Verdict
+from rfx.go2.keeper import Velocity
+from rfx.go2.messages import LowCmd, LowState
+from rfx.go2.sender import FAREWELLS, Sender
+from rfx.go2.sport_client import SportCommands
+from rfx.go2.topics import SportApi, SwitcherApi
+from rfx.robots.go2 import GO2, MOTOR_NAMES
+
+RAMP_S = 1.0
+STOPS = 5  # how often an emergency stop is sent
+STOPPED = "the emergency stop holds: nothing is sent until reset_emergency_stop()"
+
+
+class LowLevelCommands(SportCommands):
+    """The part of :class:`rfx.go2.Go2` that commands motors. Every command passes :attr:`safety` on its way out."""
+
+    _safety: SafetyEnvelope
+    _low: LowState | None
+    _received_s: float
+    _last_cmd: LowCmd | None
+    _closed: bool
+
+    def _begin(self) -> None:
+        """Set up what this part keeps."""
+        self._safety = SafetyEnvelope(self.config.limits)
+        self._out = threading.RLock()  # held from the envelope to the wire, so that steps follow what was sent
+        self._wanted: LowCmd | None = None  # the last whole command of the caller, for set_motor_position
+        self._sender: Sender | None = None
+        self._emergency = False
+        self._commanded = False
+
+    @property
+    def safety(self) -> SafetyEnvelope:
+        """The envelope: its limits, what it did (``counts``, ``events``), what holds (``latched``, ``reset()``)."""
+        return self._safety
+
+    # -- one command
+
+    def send(self, cmd: LowCmd) -> Verdict:
+        """Send one low-level command for all motors, brought inside of the safety envelope.
+
+        While the continuous sender runs it takes the command over and repeats it. The caller's message is not changed.
+
+        Returns
+        -------
+        Verdict
+            What the envelope did to it; to the one before, where the sender runs.
+
+        Raises
+        ------
+        InvalidValueError
+            NaN, infinity or a negative gain in any slot: nothing is sent.
+        ConfigError
+            ``config.edu_mode`` is False: nothing is sent.
+        HardwareError
+            The envelope asks for damping, which is sent instead; the text says why.
+        InvalidStateError
+            The emergency stop holds.
+        """
+        self._check_open()
+        if not isinstance(cmd, LowCmd):
+            raise DTypeError(f"expected a LowCmd, got {type(cmd).__name__}")
+        if not self.config.edu_mode:
+            raise ConfigError("expected edu_mode for low-level commands, the configuration says edu_mode=False")
+        if not cmd.is_safe:
+            raise InvalidValueError(
+                "expected every motor command to be finite and every gain at least 0; nothing was sent"
+            )
+        self._check_allowed()
+        sender = self._sender
+        if sender is not None:
+            return sender.put(cmd)
+        out = cmd.copy()
+        if not self.config.lockstep:
+            self._newest()
+        verdict = self._put(out)
+        if verdict.damping:
+            self._wanted = None
+            holds = "; safety.reset() lets commands through again" if verdict.latched else ""
+            raise HardwareError(f"{verdict.reason}; damping was sent{holds}")
+        self._wanted = cmd.copy()
+        return verdict
+
+    def _newest(self) -> LowState:
+        return self.low_state()
+
+    def _stopped(self) -> bool:
+        return self._emergency
+
+    def _check_allowed(self) -> None:
+        if self._emergency:
+            raise InvalidStateError(STOPPED)
+
+    def _put(self, cmd: LowCmd) -> Verdict:
+        """Bring a command inside of the envelope, in place, and publish it."""
+        with self._out:
+            self._check_allowed()
+            low = self._low
+            assert low is not None
+            age_s = 0.0 if self.config.lockstep else max(0.0, time.monotonic() - self._received_s)
+            verdict = self._safety.apply(cmd, low, age_s)
+            self._publish(cmd)
+            return verdict
+
+    def _publish(self, cmd: LowCmd) -> None:
+        if not self._commanded or not guard.watched(self):
+            self._commanded = True
+            guard.watch(self, self._brake)
+        low = self._low
+        if self.config.lockstep and low is not None:
+            cmd.reserve = low.tick
+            self._last_cmd = cmd.copy()
+        self.backend.publish_low_cmd(cmd)
+
+    def set_motor_positions(self, positions: ArrayLike, kp: ArrayLike = 20.0, kd: ArrayLike = 0.5) -> Verdict:
+        """Send position targets for the 12 motors.
+
+        Parameters
+        ----------
+        positions : array_like, shape (12,)
+            Motor order FR, FL, RR, RL x hip, thigh, calf (rad).
+        kp, kd : array_like, shape (12,), or a number for all
+            Gains (Nm/rad, Nm s/rad), at least 0.
+
+        Returns
+        -------
+        Verdict
+            As of :meth:`send`.
+
+        Raises
+        ------
+        InvalidValueError
+            NaN, infinity, a negative gain, or a position outside of its joint's travel: nothing is sent then.
+        ShapeError, DTypeError
+            Not twelve real numbers.
+        """
+        q = arrays.finite(arrays.floats(positions, "positions", (len(GO2.joints),)), "positions")
+        for i, value in enumerate(q):
+            self._check_travel(i, float(value))
+        cmd = LowCmd()
+        cmd.set_motors(q=q, dq=0.0, tau=0.0, kp=kp, kd=kd)
+        return self.send(cmd)
+
+    def set_motor_position(self, motor: int | str, position: float, kp: float = 20.0, kd: float = 0.5) -> Verdict:
+        """Send a position target for one motor; the other eleven keep the command that they were sent last.
+
+        Those that were sent none since the start, or since damping, hold the measured posture with the same gains.
+
+        Parameters
+        ----------
+        motor : int or str
+            Index in motor order, or a name such as ``FR_thigh``.
+        position : float
+            Within the joint's travel (rad).
+        kp, kd : float
+            Gains (Nm/rad, Nm s/rad), at least 0.
+
+        Returns
+        -------
+        Verdict
+            As of :meth:`send`.
+
+        Raises
+        ------
+        ConfigError, InvalidValueError, DTypeError
+            An unknown motor, or numbers out of range: nothing is sent.
+        """
+        self._check_open()
+        last = len(MOTOR_NAMES) - 1
+        i = GO2.index_of(motor) if isinstance(motor, str) else arrays.integer(motor, "motor", minimum=0, maximum=last)
+        q = arrays.number(position, "position")
+        self._check_travel(i, q)
+        gains = arrays.number(kp, "kp", minimum=0), arrays.number(kd, "kd", minimum=0)
+        with self._out:
+            sender = self._sender
+            last_one = self._wanted if sender is None else sender.wanted
+            cmd = self._hold(*gains) if last_one is None else last_one.copy()
+            rows = {name: getattr(cmd, name) for name in ("q", "dq", "tau", "kp", "kd")}
+            for row, value in zip(rows.values(), (q, 0.0, 0.0, *gains), strict=True):
+                row[i] = value
+            cmd.set_motors(**rows)
+            return self.send(cmd)
+
+    def _hold(self, kp: float, kd: float) -> LowCmd:
+        """Return a command that holds the measured posture."""
+        low, high = np.array(self.config.limits.position).T
+        cmd = LowCmd()
+        cmd.set_motors(q=self._newest().q.clip(low, high), dq=0.0, tau=0.0, kp=kp, kd=kd)
+        return cmd
+
+    def _check_travel(self, i: int, value: float) -> None:
+        low, high = self.config.limits.position[i]
+        if not low <= value <= high:
+            raise InvalidValueError(f"expected {MOTOR_NAMES[i]} within {low:g}..{high:g} rad, got {value:g}")
+
+    # -- damping
+
+    def damp(self, kd: float | None = None) -> None:
+        """Let the motors brake, whoever drives them: a robot that stands sinks to the floor.
+
+        After low-level commands one with no stiffness and kd (Nm s/rad, by default that of ``config.limits``) is sent, and
+        the continuous sender stays in damping; else the sport mode is asked to.
+        """
+        self._check_open()
+        gain = self.config.limits.damping_kd if kd is None else arrays.number(kd, "kd", minimum=0)
+        self._keeper.rest()
+        sender = self._sender
+        if sender is not None:
+            sender.damp("damp() was called")
+        if self._commanded:
+            self._brake_once(gain)
+        else:
+            self._ask(SportApi.DAMP)
+
+    def _brake_once(self, kd: float | None = None) -> None:
+        """Publish one damping command; allowed whatever holds."""
+        cmd = LowCmd()
+        cmd.set_damping(self.config.limits.damping_kd if kd is None else kd)
+        with self._out:
+            self._wanted = None
+            self._safety.restart()
+            self._publish(cmd)
+
+    def _brake(self, reason: str) -> None:
+        """Damp because the program is ended."""
+        if self._closed:
+            return
+        self._keeper.rest()
+        sender = self._sender
+        if sender is None or not sender.brake(reason):
+            for _ in range(FAREWELLS):
+                with contextlib.suppress(RfxError):
+                    self._brake_once()
+
+    # -- the continuous sender
+
+    @property
+    def sender(self) -> Sender | None:
+        """The continuous sender; None while none was started."""
+        return self._sender
+
+    def start_sending(
+        self, rate_hz: float | None = None, *, ramp_s: float = RAMP_S, hold_s: float | None = None
+    ) -> Sender:
+        """Start a thread that sends the last command for all twelve joints at a steady rate.
+
+        From then on :meth:`send`, :meth:`set_motor_positions` and :meth:`set_motor_position` hand their command to it. A
+        sender that is running is stopped first: starting again is the way out of its damping. Also a context manager.
+
+        Parameters
+        ----------
+        rate_hz : float, optional
+            By default ``config.command_rate_hz``.
+        ramp_s : float
+            Over how long the first command is led in from the measured posture (s).
+        hold_s : float, optional
+            It goes to damping when no new command came for so long (s). By default ``config.command_hold_s``.
+
+        Returns
+        -------
+        Sender
+
+        Raises
+        ------
+        ConfigError
+            ``config.edu_mode`` is False.
+        InvalidStateError
+            The emergency stop holds.
+
+        Notes
+        -----
+        In lockstep it answers each of the robot's states with one command, and counts time by the robot's clock. How many
+        states pass between two commands of the caller then depends on the machine.
+
+        Examples
+        --------
+        >>> with go2.start_sending() as sender:  # doctest: +SKIP
+        ...     go2.set_motor_positions(GO2.pose("stand"), kp=60.0, kd=4.0)
+        """
+        from rfx.go2.lockstep import RobotClock
+
+        self._check_open()
+        if not self.config.edu_mode:
+            raise ConfigError("expected edu_mode for low-level commands, the configuration says edu_mode=False")
+        self._check_allowed()
+        config = self.config
+        rate = config.command_rate_hz if rate_hz is None else arrays.number(rate_hz, "rate_hz", minimum=1, maximum=1000)
+        self.stop_sending()
+        self._newest()
+        guard.watch(self, self._brake)  # from here, as signals can only be watched from the main thread
+        self._sender = Sender(
+            self,
+            rate,
+            ramp_s=ramp_s,
+            hold_s=config.command_hold_s if hold_s is None else hold_s,
+            look_every=max(1, math.floor(rate / config.state_rate_hz)),
+            clock=RobotClock(self) if config.lockstep else None,  # type: ignore[arg-type]
+        )
+        return self._sender
+
+    def stop_sending(self) -> None:
+        """End the continuous sender, in damping; without one nothing happens."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.stop()
+
+    # -- the emergency stop
+
+    @property
+    def emergency_stopped(self) -> bool:
+        """Whether the emergency stop holds."""
+        return self._emergency
+
+    def emergency_stop(self) -> None:
+        """Damp at once, from any thread, and refuse every later command until :meth:`reset_emergency_stop`.
+
+        After low-level commands damping is sent several times, and goes on being sent where the sender runs. The sport mode
+        is told to damp as well, several times; where it drives the motors its answer is waited for then. Reading goes on.
+
+        Raises
+        ------
+        RpcError, RfxTimeoutError
+            The sport mode does not say that it damps. Everything was sent, and the emergency stop holds.
+        """
+        self._check_open()
+        self._emergency = True
+        low_level = self._commanded
+        if low_level:
+            with self._out:
+                for _ in range(STOPS):
+                    with contextlib.suppress(RfxError):
+                        self._brake_once()
+        self._keeper.rest()
+        for _ in range(STOPS):
+            with contextlib.suppress(RfxError):
+                self.rpc.send(topics.SPORT, SportApi.DAMP)
+        sender = self._sender
+        if sender is not None:
+            sender.damp("emergency stop")
+        if not low_level:
+            self._ask(SportApi.DAMP)
+
+    def reset_emergency_stop(self) -> None:
+        """Allow commands again; nothing is sent by it. A sender stays in damping until it is started again."""
+        self._check_open()
+        self._emergency = False
+
+    # -- what the emergency stop keeps from the sport mode
+
+    def _ask(self, api_id: int, timeout_s: float | None = None, **parameter: Any) -> str:
+        if api_id != SportApi.DAMP:
+            self._check_allowed()
+        return super()._ask(api_id, timeout_s, **parameter)
+
+    def _switch(self, api_id: int, **parameter: Any) -> str:
+        if api_id != SwitcherApi.CHECK_MODE:
+            self._check_allowed()
+        return super()._switch(api_id, **parameter)
+
+    def walk(self, vx: float, vy: float, vyaw: float, *, hold_s: float | None = None) -> Velocity:
+        """Walk with this velocity until it is changed; see :meth:`SportCommands.walk`."""
+        self._check_allowed()
+        velocity = super().walk(vx, vy, vyaw, hold_s=hold_s)
+        if self._emergency:  # it came between
+            self._keeper.rest()
+            self.rpc.send(topics.SPORT, SportApi.DAMP)
+            self._check_allowed()
+        return velocity
+
+    def select_mode(self, name: str = "normal") -> None:
+        """Give the motors to a motion mode (``normal``, ``ai`` or ``advanced``; newer robots ``mcf``)."""
+        self.stop_sending()
+        super().select_mode(name)
+        guard.release(self)
+
+    def take_low_level(self) -> None:
+        """Make ready for low-level commands, as a real robot needs it.
+
+        A robot that stands lies down (StandDown), its motion mode is released until it is, and nobody else may be at the
+        motors. What an envelope found earlier is forgotten. The first command then starts from the measured posture:
+        with :meth:`start_sending` it is led in.
+
+        Raises
+        ------
+        HardwareError
+            A mode still holds the motors, or somebody else writes ``rt/lowcmd``; the text says which process.
+        InvalidStateError
+            The emergency stop holds.
+        """
+        self._check_allowed()
+        super().take_low_level()
+        self._safety.reset()
+
+    def _farewell(self) -> None:
+        """Leave the motors in damping, if they were commanded."""
+        self.stop_sending()
+        if self._commanded:
+            for _ in range(FAREWELLS):
+                with contextlib.suppress(RfxError):
+                    self._brake_once()
+        self._safety.report(final=True)
+        guard.release(self)

@@ -1,0 +1,1 @@
+"""Handing numbers and records from thread to thread without a lock. C only: cimport it."""

@@ -1,0 +1,315 @@
+"""A policy run on the simulated robot, end to end: it stands, it repeats, it refuses, it ends well and after faults."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from policy_robots import save_holder, save_policy
+from test_mlp import random_network
+from waiting import wait_for
+
+from rfx.errors import ConfigError, HardwareError
+from rfx.go2 import Fault, Faults, Go2, Go2Config, McapReader, SimulatedGo2, check_log, run_policy, topics
+from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.messages import LowCmd
+from rfx.go2.policy_record import POLICY_TOPIC, policy_step_class
+from rfx.nn.contract import PolicyContract
+from rfx.nn.files import read_policy_directory
+from rfx.robots import GO2
+from rfx.sim import make_plant
+
+ROOT = Path(__file__).parent.parent
+SHORT = {"ramp_s": 0.3, "settle_s": 0.1, "lie_s": 0.2, "damp_s": 0.05, "seconds": 0.3}
+
+
+@pytest.fixture(scope="module")
+def holder(tmp_path_factory):
+    return save_holder(tmp_path_factory.mktemp("policies") / "holder")
+
+
+@contextlib.contextmanager
+def simulated(domain_id, plant="joint", lockstep=True, pose="lie", **options):
+    """A simulated robot in a thread."""
+    made = make_plant(plant)
+    made.reset(pose)
+    with CycloneDomain(domain_id, LOOPBACK) as domain:
+        robot = SimulatedGo2(made, domain, lockstep=lockstep, command_timeout_s=20.0 if lockstep else 0.1, **options)
+        thread = threading.Thread(target=robot.run)
+        thread.start()
+        try:
+            yield robot
+        finally:
+            robot.stop()
+            thread.join()
+
+
+def config(domain_id, lockstep=True):
+    return Go2Config.loopback(domain_id, lockstep=lockstep)
+
+
+def commands_of(path):
+    return [m.data for m in McapReader(path).messages([topics.LOW_CMD])]
+
+
+def test_the_robot_stands_acts_and_lies_down(domain_id, holder, tmp_path):
+    pytest.importorskip("mujoco")
+    heights = []
+    with simulated(domain_id, "mujoco") as robot:
+        step = robot.plant.step
+
+        def watched(command):
+            state = step(command)
+            heights.append(float(state.position[2]))
+            return state
+
+        robot.plant.step = watched
+        run = run_policy(holder, config=config(domain_id), seconds=0.5, ramp_s=1.0, settle_s=0.3, lie_s=1.0)
+    assert run.ok, run.summary()
+    assert (run.policy_steps, run.seconds) == (25, pytest.approx(0.5))
+    assert run.link == "native"
+    assert heights[0] < 0.15
+    assert 0.24 < heights[int(1.75 * 500)] < 0.36  # the policy acts
+    assert heights[-1] < 0.15
+    assert robot.counters.damped == robot.counters.refused == 0
+    assert run.ticks == robot.counters.commands
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_two_runs_send_the_same_bytes(domain_id, holder, tmp_path, native):
+    def wish(seconds):
+        return (0.5 * np.sin(9 * seconds), 0.1, -0.2)
+
+    sent = []
+    for name in ("a", "b"):
+        with simulated(domain_id):
+            run = run_policy(holder, wish, config(domain_id), log=tmp_path / name, native=native or None, **SHORT)
+        sent.append(commands_of(tmp_path / name))
+        assert len(sent[-1]) == run.ticks
+    assert sent[0] == sent[1]
+    assert len(set(sent[0])) > 400
+
+
+def test_the_flight_log_has_states_commands_and_steps(domain_id, holder, tmp_path):
+    with simulated(domain_id):
+        run = run_policy(holder, (0.3, 0.0, 0.0), config(domain_id), log=tmp_path / "run.mcap", **SHORT)
+    report = check_log(tmp_path / "run.mcap")
+    assert report.ok, report.as_dict()
+    count = {t.topic: t.messages for t in report.topics}
+    assert count == {topics.LOW_STATE: run.ticks, topics.LOW_CMD: run.ticks, POLICY_TOPIC: run.policy_steps}
+    steps = [policy_step_class(45).from_cdr(m.data) for m in McapReader(tmp_path / "run.mcap").messages([POLICY_TOPIC])]
+    assert [s.step for s in steps] == list(range(run.policy_steps))
+    assert steps[3].command == pytest.approx((0.3, 0.0, 0.0))
+    final = [LowCmd.from_cdr(data) for data in commands_of(tmp_path / "run.mcap")][-1]
+    assert not final.kp.any()
+    assert (final.kd == 3.0).all()
+
+
+def test_in_real_time_the_tick_is_paced_and_measured(domain_id, holder):
+    with simulated(domain_id, lockstep=False) as robot:
+        run = run_policy(holder, config=config(domain_id, lockstep=False), **SHORT)
+        assert robot.counters.refused == 0
+    assert run.ok, run.summary()
+    assert run.loop is not None
+    assert run.loop.iterations > 100
+    assert run.policy_steps >= 5
+    assert run.stages["act"].count == run.policy_steps
+    assert run.stages["total"].count == run.ticks
+    assert json.loads(json.dumps(run.as_dict()))["ok"]
+    for word in ("lateness", "native", "encode", "holder"):
+        assert word in run.summary()
+
+
+def test_a_robot_that_is_connected_is_taken_over_and_stays_connected(domain_id, holder):
+    with simulated(domain_id, mode="normal") as robot, Go2.connect(config(domain_id)) as go2:
+        run = run_policy(holder, go2=go2, **SHORT)
+        assert run.ok
+        assert robot.switcher.name == ""
+        assert go2.wait_state(5.0)
+        with pytest.raises(ConfigError, match="both"):
+            run_policy(holder, config=config(domain_id), go2=go2)
+
+
+def test_somebody_else_at_the_motors_is_refused(domain_id, holder):
+    code = (
+        "import sys\nfrom rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain\nfrom rfx.go2 import LowCmd\n"
+        f"with CycloneDomain({domain_id}, LOOPBACK) as d:\n"
+        "    w = d.writer('rt/lowcmd', LowCmd)\n    print('ready', flush=True)\n    sys.stdin.read()\n"
+    )
+    with (
+        simulated(domain_id) as robot,
+        subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as other,
+    ):
+        assert other.stdout.readline() == "ready\n"
+        with Go2.connect(config(domain_id)) as go2:
+            assert wait_for(go2.other_commanders)
+            with pytest.raises(HardwareError, match="python"):
+                run_policy(holder, go2=go2, **SHORT)
+        other.stdin.close()
+        assert robot.counters.commands == 0
+
+
+# -- what is refused before anything is sent
+
+
+def refused(path, match, **options):
+    with pytest.raises(ConfigError, match=match):
+        run_policy(path, config=Go2Config.loopback(1), **options)
+
+
+def test_a_policy_without_a_contract_or_golden_pairs_is_refused(tmp_path):
+    layers, tensors = random_network(np.random.default_rng(0), (45, 16, 12))
+    save_policy(tmp_path / "p", layers, tensors, PolicyContract("rl_sar"))
+    files = read_policy_directory(tmp_path / "p")
+    from rfx.nn.files import write_policy_directory
+
+    bare = {k: v for k, v in files.config.items() if k != "contract"}
+    write_policy_directory(tmp_path / "bare", bare, files.tensors)
+    refused(tmp_path / "bare", "nothing about the robot")
+    unproved = {**files.config, "contract": {**files.config["contract"], "golden": None}}
+    write_policy_directory(tmp_path / "unproved", unproved, files.tensors)
+    refused(tmp_path / "unproved", "golden pairs")
+
+
+def test_what_the_robots_side_states_differently_is_refused_by_name(holder):
+    refused(holder, "kp of all joints", robot="rl_sar")
+    refused(holder, "default pose", robot="unitree_rl_mjlab")
+
+
+def test_a_layout_with_the_bases_velocity_is_refused_without_an_estimator(tmp_path, domain_id):
+    path = save_holder(tmp_path / "lin", "legged_gym")
+    refused(path, "legged_gym has base_lin_vel")
+    with simulated(domain_id):
+        run = run_policy(path, config=config(domain_id), base_lin_vel=lambda: np.zeros(3), **SHORT)
+        assert run.ok, run.summary()
+    with simulated(domain_id):
+        run = run_policy(path, config=config(domain_id), base_lin_vel=lambda: None, **SHORT)
+    assert "velocity of the base" in run.ended
+
+
+def test_a_configuration_without_low_level_commands_is_refused(domain_id, holder):
+    with simulated(domain_id) as robot:
+        with pytest.raises(ConfigError, match="edu_mode"):
+            run_policy(holder, config=config(domain_id).with_edu_mode(False), **SHORT)
+        assert robot.counters.commands == 0
+
+
+# -- ends and faults
+
+
+def test_what_a_command_callable_raises_ends_the_run_and_is_raised(domain_id, holder, tmp_path):
+    def broken(seconds):
+        if seconds > 0.1:
+            raise RuntimeError("joystick unplugged")
+        return (0.1, 0.0, 0.0)
+
+    with simulated(domain_id), pytest.raises(RuntimeError, match="unplugged"):
+        run_policy(holder, broken, config(domain_id), log=tmp_path / "run.mcap", **{**SHORT, "seconds": None})
+    final = LowCmd.from_cdr(commands_of(tmp_path / "run.mcap")[-1])
+    assert (final.kd == 3.0).all()
+
+
+def test_a_callable_that_falls_silent_gives_zero(domain_id, holder, tmp_path):
+    with simulated(domain_id):
+        run = run_policy(
+            holder,
+            lambda t: (0.5, 0.0, 0.0) if t < 0.1 else None,
+            config(domain_id),
+            deadman_s=0.1,
+            log=tmp_path / "run.mcap",
+            **SHORT,
+        )
+    steps = [policy_step_class(45).from_cdr(m.data) for m in McapReader(tmp_path / "run.mcap").messages([POLICY_TOPIC])]
+    forward = [s.command[0] for s in steps]
+    assert forward[1] == 0.5
+    assert forward[-1] == 0.0
+    assert run.counts["silent"] > 0
+
+
+@pytest.mark.parametrize("kind", ["lost", "frozen"])
+def test_a_fault_of_the_robot_ends_in_damping(domain_id, holder, tmp_path, kind):
+    name = {"lost": "encoder", "frozen": "vanish"}[kind]
+    fault = Fault.parse(f"{name}:0.5:60:FL" if name == "encoder" else f"{name}:0.5:60")
+    with simulated(domain_id, lockstep=False, faults=Faults([fault])):
+        run = run_policy(
+            holder, config=config(domain_id, lockstep=False), log=tmp_path / "run.mcap", **{**SHORT, "seconds": None}
+        )
+    assert not run.ok
+    assert run.ended in ("the safety envelope", "no state came any more")
+    final = LowCmd.from_cdr(commands_of(tmp_path / "run.mcap")[-1])
+    assert not final.kp.any()
+    assert (final.kd == 3.0).all()
+
+
+SCRIPT = """
+import sys
+from rfx.go2 import Go2Config, run_policy
+print("go", flush=True)
+run = run_policy(sys.argv[1], config=Go2Config.loopback(int(sys.argv[2])), ramp_s=0.2, settle_s=0.1, lie_s=0.2)
+print(run.ended, flush=True)
+"""
+
+
+def test_ctrl_c_ends_the_run_as_if_the_time_were_over(domain_id, holder):
+    with simulated(domain_id, lockstep=False) as robot:
+        child = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(holder), str(domain_id)], stdout=-1, stderr=-1, text=True, cwd=ROOT
+        )
+        assert wait_for(lambda: robot.counters.commands > 250, 30)
+        child.send_signal(signal.SIGINT)
+        out, errors = child.communicate(timeout=30)
+        assert child.returncode == 0, errors
+        assert out.splitlines() == ["go", "it was asked to end"]
+        q, lie = robot.plant.state.q, GO2.pose("lie")
+        assert np.abs(q - lie).max() < 0.5
+
+
+def test_no_thread_is_left_after_a_run(domain_id, holder, tmp_path):
+    with simulated(domain_id):
+        before = set(threading.enumerate())
+        run_policy(holder, lambda t: (0, 0, 0), config(domain_id), log=tmp_path / "run.mcap", **SHORT)
+        assert wait_for(lambda: set(threading.enumerate()) <= before)
+
+
+def computing(stop):
+    x = 0
+    while not stop.is_set():
+        x += sum(range(200))
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_a_computing_python_thread_does_not_hold_the_tick_up(domain_id, holder):
+    """With the GIL held by others for 5 ms at a time, a tick that took it would be late by that much again and again."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rfx", "robot", "simulate", "--plant", "joint", "--domain", str(domain_id), "--tied"]
+        + ["--interface", LOOPBACK],
+        stdin=-1,
+        stdout=-1,
+        stderr=-1,
+        text=True,
+        cwd=ROOT,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=computing, args=(stop,))
+    try:
+        assert json.loads(child.stdout.readline())["ready"]
+        late = {}
+        with Go2.connect(config(domain_id, lockstep=False)) as go2:
+            thread.start()
+            for native in (True, False):
+                run = run_policy(holder, go2=go2, native=native, **{**SHORT, "seconds": 1.0})
+                late[native] = run.stages["total"]
+    finally:
+        stop.set()
+        thread.join()
+        child.communicate()
+    assert late[False].p50 > 2_000_000  # each call of Python waits for the GIL
+    assert late[True].p50 < late[False].p50 / 10
+    assert time.monotonic() > 0

@@ -4,29 +4,45 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.comm.calls import ServiceError as ServiceError
+    from rfx.comm.calls import ServiceGoneError as ServiceGoneError
     from rfx.comm.channels import Receiver as Receiver
     from rfx.comm.channels import Sender as Sender
     from rfx.comm.channels import channel as channel
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.service import Service as Service
+    from rfx.comm.service_client import PendingCall as PendingCall
+    from rfx.comm.service_client import ServiceClient as ServiceClient
+    from rfx.comm.service_client import call as call
     from rfx.comm.stream import Stream as Stream
     from rfx.comm.stream import ThinnedStream as ThinnedStream
     from rfx.comm.subscription import TransportSubscription as TransportSubscription
     from rfx.comm.topic import Topic as Topic
     from rfx.comm.transport import Transport as Transport
+    from rfx.comm.values import pack_value as pack_value
+    from rfx.comm.values import unpack_value as unpack_value
 
 # public name -> the module it lives in
 _HOME = {
     "KeyExpr": "rfx.comm.keys",
+    "PendingCall": "rfx.comm.service_client",
     "Receiver": "rfx.comm.channels",
     "Sender": "rfx.comm.channels",
+    "Service": "rfx.comm.service",
+    "ServiceClient": "rfx.comm.service_client",
+    "ServiceError": "rfx.comm.calls",
+    "ServiceGoneError": "rfx.comm.calls",
     "Stream": "rfx.comm.stream",
     "ThinnedStream": "rfx.comm.stream",
     "Topic": "rfx.comm.topic",
     "Transport": "rfx.comm.transport",
     "TransportEnvelope": "rfx.comm.envelope",
     "TransportSubscription": "rfx.comm.subscription",
+    "call": "rfx.comm.service_client",
     "channel": "rfx.comm.channels",
+    "pack_value": "rfx.comm.values",
+    "unpack_value": "rfx.comm.values",
 }
 
 __all__ = [*_HOME]

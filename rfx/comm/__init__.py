@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from rfx.comm.channels import channel as channel
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.parameter import Parameter as Parameter
+    from rfx.comm.parameter_client import ParameterClient as ParameterClient
+    from rfx.comm.parameters import ParameterChange as ParameterChange
+    from rfx.comm.parameters import ParameterServer as ParameterServer
     from rfx.comm.service import Service as Service
     from rfx.comm.service_client import PendingCall as PendingCall
     from rfx.comm.service_client import ServiceClient as ServiceClient
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 # public name -> the module it lives in
 _HOME = {
     "KeyExpr": "rfx.comm.keys",
+    "Parameter": "rfx.comm.parameter",
+    "ParameterChange": "rfx.comm.parameters",
+    "ParameterClient": "rfx.comm.parameter_client",
+    "ParameterServer": "rfx.comm.parameters",
     "PendingCall": "rfx.comm.service_client",
     "Receiver": "rfx.comm.channels",
     "Sender": "rfx.comm.channels",

@@ -221,9 +221,12 @@ def test_what_is_read_can_be_changed_without_changing_the_parameter(server):
 
 
 def test_no_server_is_a_timeout_that_names_the_key():
-    with Transport() as transport, ParameterClient(transport, "ghost", timeout=0.05) as client:
-        with pytest.raises(RfxTimeoutError, match="rfx/ghost/parameters"):
-            client.list()
+    with (
+        Transport() as transport,
+        ParameterClient(transport, "ghost", timeout=0.05) as client,
+        pytest.raises(RfxTimeoutError, match="rfx/ghost/parameters"),
+    ):
+        client.list()
 
 
 def test_a_closed_server_is_read_and_not_set(server):

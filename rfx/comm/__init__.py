@@ -11,10 +11,16 @@ if TYPE_CHECKING:
     from rfx.comm.channels import channel as channel
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.node import RobotNode as RobotNode
+    from rfx.comm.node_messages import NodeState as NodeState
+    from rfx.comm.node_robot import Effect as Effect
+    from rfx.comm.node_robot import NodeRobot as NodeRobot
     from rfx.comm.parameter import Parameter as Parameter
     from rfx.comm.parameter_client import ParameterClient as ParameterClient
     from rfx.comm.parameters import ParameterChange as ParameterChange
     from rfx.comm.parameters import ParameterServer as ParameterServer
+    from rfx.comm.robot_client import RobotClient as RobotClient
+    from rfx.comm.robot_client import list_nodes as list_nodes
     from rfx.comm.service import Service as Service
     from rfx.comm.service_client import PendingCall as PendingCall
     from rfx.comm.service_client import ServiceClient as ServiceClient
@@ -29,7 +35,10 @@ if TYPE_CHECKING:
 
 # public name -> the module it lives in
 _HOME = {
+    "Effect": "rfx.comm.node_robot",
     "KeyExpr": "rfx.comm.keys",
+    "NodeRobot": "rfx.comm.node_robot",
+    "NodeState": "rfx.comm.node_messages",
     "Parameter": "rfx.comm.parameter",
     "ParameterChange": "rfx.comm.parameters",
     "ParameterClient": "rfx.comm.parameter_client",
@@ -37,6 +46,8 @@ _HOME = {
     "PendingCall": "rfx.comm.service_client",
     "Receiver": "rfx.comm.channels",
     "Sender": "rfx.comm.channels",
+    "RobotClient": "rfx.comm.robot_client",
+    "RobotNode": "rfx.comm.node",
     "Service": "rfx.comm.service",
     "ServiceClient": "rfx.comm.service_client",
     "ServiceError": "rfx.comm.calls",
@@ -49,6 +60,7 @@ _HOME = {
     "TransportSubscription": "rfx.comm.subscription",
     "call": "rfx.comm.service_client",
     "channel": "rfx.comm.channels",
+    "list_nodes": "rfx.comm.robot_client",
     "pack_value": "rfx.comm.values",
     "unpack_value": "rfx.comm.values",
 }

@@ -30,6 +30,7 @@ log = logging.getLogger("rfx.comm")
 HEARTBEAT_S = 0.5  # a call that is being worked on says so this often
 _REMEMBERED, _REMEMBERED_BYTES = 256, 2**22  # answers that are kept for callers who ask again
 CallId = tuple[bytes, int]
+_here = threading.local()  # .request: the call that this thread works on
 
 
 class ServiceRequest:
@@ -64,6 +65,14 @@ class ServiceRequest:
 
     def __repr__(self) -> str:
         return f"ServiceRequest({self.id[0].hex()}/{self.id[1]}, {self.time_left:.3f} s left)"
+
+
+def current_request() -> ServiceRequest:
+    """Return the call that the handler works on in this thread; InvalidStateError outside of one."""
+    request: ServiceRequest | None = getattr(_here, "request", None)
+    if request is None:
+        raise InvalidStateError("expected to be asked by a handler about its own call, got asked from elsewhere")
+    return request
 
 
 class Service:
@@ -125,7 +134,6 @@ class Service:
         self._transport, self._handler = transport, handler
         self._number = int.from_bytes(os.urandom(4), "little")
         self._lock = threading.Lock()
-        self._here = threading.local()
         self._calls: dict[CallId, ServiceRequest] = {}
         self._busy = 0
         self._workers = workers
@@ -214,7 +222,7 @@ class Service:
                     self._calls.pop(request.id, None)
 
     def _answer(self, request: ServiceRequest) -> None:
-        self._here.request = request
+        _here.request = request
         try:
             value = self._handler(request.payload)
             body = pack_value(value, limit=self.limit)
@@ -223,7 +231,7 @@ class Service:
             self._fail(request.id, error, "failed")
             return
         finally:
-            self._here.request = None
+            _here.request = None
         self._keep(request.id, seal(Kind.ANSWER, self._number, *request.id, body), "answered")
 
     def _fail(self, call: CallId, error: BaseException, count: str) -> None:
@@ -259,10 +267,7 @@ class Service:
     @property
     def request(self) -> ServiceRequest:
         """The call that the handler works on in this thread; InvalidStateError outside of it."""
-        request = getattr(self._here, "request", None)
-        if request is None:
-            raise InvalidStateError("expected to be asked by a handler about its own call, got asked from elsewhere")
-        return request
+        return current_request()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -98,6 +98,25 @@ def test_an_error_of_a_class_that_the_caller_does_not_know_is_a_service_error(li
     assert caught.value.kind == "Mine"
 
 
+def test_a_subclass_of_an_error_that_is_known_is_caught_as_that_error(transport):
+    class Joint(HardwareError):
+        pass
+
+    def handler(_):
+        raise Joint("FR_calf is hot")
+
+    def relay(_):
+        call(transport, "inner")
+
+    with (
+        Service(transport, "inner", handler),
+        Service(transport, "outer", relay),
+        pytest.raises(HardwareError) as caught,
+    ):
+        call(transport, "outer")
+    assert (caught.value.kind, caught.value.message) == ("Joint", "FR_calf is hot")
+
+
 def test_a_service_error_survives_pickling(transport):
     def handler(_):
         raise InvalidValueError("no")

@@ -8,7 +8,7 @@ Requests go out under ``<key>/request``, answers under ``<key>/reply/<client>``.
     4    uint32    request: for how many ms the caller waits; accepted .. failed: which server says so
     8    8 bytes   which client asked
     16   uint64    its number of the call, from 1
-    24             a value (rfx.comm.values): request and answer; failed: {"kind": str, "message": str}
+    24             a value (rfx.comm.values): request and answer; failed: {"kind", "message", "base": str}
 """
 
 import struct
@@ -49,13 +49,15 @@ class Frame(NamedTuple):
 class ServiceError(RfxError):
     """A service's handler raised, or refused. What it raised says which error this is, too.
 
-    Where the handler raised an error of rfx, or a ValueError, TypeError, KeyError, LookupError, RuntimeError or TimeoutError,
-    what the caller gets is both a ServiceError and that error.
+    Where the handler raised an error of :mod:`rfx.errors`, or a ValueError, TypeError, KeyError, LookupError, RuntimeError or
+    TimeoutError, or a subclass of one, what the caller gets is both a ServiceError and that error.
 
     Attributes
     ----------
     kind : str
         Name of the class that was raised at the server.
+    base : str
+        Name of the nearest class of it that callers know, or "".
     message : str
         Its text.
     key : str
@@ -63,6 +65,7 @@ class ServiceError(RfxError):
     """
 
     kind = ""
+    base = ""
     message = ""
     key = ""
 
@@ -70,7 +73,7 @@ class ServiceError(RfxError):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return rebuilt, (self.key, self.kind, self.message)
+        return rebuilt, (self.key, self.kind, self.message, self.base)
 
 
 class ServiceGoneError(RfxConnectionError):
@@ -120,10 +123,14 @@ def checked_timeout(timeout: float) -> float:
 
 
 def told(error: BaseException) -> dict[str, str]:
-    """Return what a failed frame carries for an error."""
-    kind = error.kind if isinstance(error, ServiceError) else type(error).__name__
-    text = str(error.args[0]) if isinstance(error, KeyError) and len(error.args) == 1 else str(error)
-    return {"kind": kind[:100], "message": text[:_MOST_TEXT]}
+    """Return what a failed frame carries for an error. Of one that came by a service it is what that service said."""
+    if isinstance(error, ServiceError):
+        kind, base, text = error.kind, error.base, error.message
+    else:
+        names = [c.__name__ for c in type(error).__mro__]
+        kind, base = names[0], next((name for name in names if name in _KNOWN), "")
+        text = str(error.args[0]) if isinstance(error, KeyError) and len(error.args) == 1 else str(error)
+    return {"kind": kind[:100], "base": base, "message": text[:_MOST_TEXT]}
 
 
 _KNOWN: dict[str, type[Exception]] = {
@@ -134,16 +141,16 @@ _KNOWN: dict[str, type[Exception]] = {
 
 
 @cache
-def _class_of(kind: str) -> type[ServiceError]:
-    known = _KNOWN.get(kind)
+def _class_of(base: str) -> type[ServiceError]:
+    known = _KNOWN.get(base)
     if known is None or known is RfxError:
         return ServiceError
     return type("ServiceError", (ServiceError, known), {"__module__": __name__, "__doc__": ServiceError.__doc__})
 
 
-def rebuilt(key: str, kind: str, message: str) -> ServiceError:
+def rebuilt(key: str, kind: str, message: str, base: str = "") -> ServiceError:
     """Return the error of a failed frame; only names of a fixed list choose a class."""
-    made = _class_of(kind if kind in _KNOWN else "")
+    made = _class_of(base if base in _KNOWN else "")
     error = made(f"service {key}: {kind}: {message}")
-    error.kind, error.message, error.key = kind, message, key
+    error.kind, error.base, error.message, error.key = kind, base, message, key
     return error

@@ -213,7 +213,8 @@ class Service:
                 self._busy += 1
             try:
                 if request.cancelled:
-                    self._fail(request.id, InvalidStateError("the call was cancelled before it began"), "cancelled")
+                    if not self._closed:  # else close() tells the caller why
+                        self._fail(request.id, InvalidStateError("the call was cancelled before it began"), "cancelled")
                 else:
                     self._answer(request)
             finally:

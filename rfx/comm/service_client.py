@@ -223,9 +223,10 @@ class ServiceClient:
             self._settle(pending, "answered", unpack_value(body, limit=self.limit), None)
         elif frame.kind == Kind.FAILED:
             about = unpack_value(body, limit=self.limit)
-            if not isinstance(about, dict) or not all(isinstance(about.get(n), str) for n in ("kind", "message")):
-                raise CodecError(f"expected kind and message of an error, got {str(about)[:80]}")
-            self._settle(pending, "failed", None, rebuilt(self.key, about["kind"], about["message"]))
+            names = ("kind", "message", "base")
+            if not isinstance(about, dict) or not all(isinstance(about.get(n), str) for n in names):
+                raise CodecError(f"expected kind, message and base of an error, got {str(about)[:80]}")
+            self._settle(pending, "failed", None, rebuilt(self.key, *(about[n] for n in names)))
 
     def _settle(self, pending: PendingCall, count: str, value: Any, error: Exception | None) -> bool:
         with self._lock:

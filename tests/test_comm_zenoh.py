@@ -121,7 +121,9 @@ def test_a_key_prefix_is_added_and_taken_off():
         there, back = [], []
         a.subscribe("**", lambda s: there.append(str(s.key_expr)))
         b.subscribe("**", lambda s: back.append(str(s.key_expr)))
-        assert wait_for(lambda: a.raw.put("lab/one/y", b"") or (b.raw.put("x", b"") or ("lab/one/x" in there and "y" in back)))
+        assert wait_for(
+            lambda: a.raw.put("lab/one/y", b"") or (b.raw.put("x", b"") or ("lab/one/x" in there and "y" in back))
+        )
         a.raw.put("other/y", b"")
         assert set(back) == {"x", "y"}
 

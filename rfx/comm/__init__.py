@@ -9,15 +9,19 @@ if TYPE_CHECKING:
     from rfx.comm.channels import channel as channel
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
+    from rfx.comm.qos import QoS as QoS
     from rfx.comm.stream import Stream as Stream
     from rfx.comm.stream import ThinnedStream as ThinnedStream
     from rfx.comm.subscription import TransportSubscription as TransportSubscription
     from rfx.comm.topic import Topic as Topic
     from rfx.comm.transport import Transport as Transport
+    from rfx.comm.zenoh import open_session as open_session
+    from rfx.comm.zenoh_transport import ZenohTransport as ZenohTransport
 
 # public name -> the module it lives in
 _HOME = {
     "KeyExpr": "rfx.comm.keys",
+    "QoS": "rfx.comm.qos",
     "Receiver": "rfx.comm.channels",
     "Sender": "rfx.comm.channels",
     "Stream": "rfx.comm.stream",
@@ -26,7 +30,9 @@ _HOME = {
     "Transport": "rfx.comm.transport",
     "TransportEnvelope": "rfx.comm.envelope",
     "TransportSubscription": "rfx.comm.subscription",
+    "ZenohTransport": "rfx.comm.zenoh_transport",
     "channel": "rfx.comm.channels",
+    "open_session": "rfx.comm.zenoh",
 }
 
 __all__ = [*_HOME]

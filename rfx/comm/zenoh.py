@@ -21,6 +21,9 @@ def load() -> Any:
     """Return the module ``zenoh``, or raise MissingDependencyError that says what to install."""
     try:
         import zenoh
+        import zenoh.ext
+        import zenoh.handlers
+        import zenoh.shm
     except ImportError as error:
         raise MissingDependencyError(
             'Zenoh needs the package eclipse-zenoh: install the extra "zenoh" (rfx[zenoh])'
@@ -145,7 +148,7 @@ def open_session(
     to, at = _endpoints(connect, "connect"), _endpoints(listen, "listen")
     if mode not in MODES:
         raise ConfigError(f'expected mode to be "peer" or "client", got {mode!r}')
-    if mode == "client" and (at or not to and not scouting):
+    if mode == "client" and (at or (not to and not scouting)):
         raise ConfigError(f"expected a client to connect and not to listen, got connect={to}, listen={at}")
     wait = None if timeout is None else number(timeout, "timeout", minimum=0.0, maximum=1e6)
     if wait is None and mode == "client":
@@ -162,6 +165,7 @@ def open_session(
         "listen/endpoints": at or (["tcp/[::]:0"] if scouting and mode == "peer" else []),
         "scouting/multicast/enabled": bool(scouting),
         "scouting/gossip/enabled": bool(scouting),
+        "timestamping/enabled": True,  # what is kept for those who come later is told apart by time
         "transport/shared_memory/enabled": bool(shared_memory),
         **({"namespace": key_prefix} if key_prefix else {}),
     }

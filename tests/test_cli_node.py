@@ -96,18 +96,19 @@ def test_a_robot_stops_when_its_operator_is_killed(endpoint):
         "    go2.send('walk', vx=0.3)\n"
         "    time.sleep(0.02)\n"
     )
-    with Transport.zenoh(listen=[endpoint]) as transport:
-        robot = SimNodeRobot("joint", "stand", hold_s=60.0)
-        with RobotNode(transport, robot, "go2", command_timeout_s=0.4) as node:
-            with process("-c", operator, endpoint) as (child, said):
-                assert said == "walking"
-                assert wait_for(lambda: node.status()["counts"]["applied"] > 20)
-                assert robot.sport.mode.name == "LOCOMOTION"
-                assert node.status()["counts"]["stops"] == 0
-                child.kill()
-                assert wait_for(lambda: node.status()["counts"]["dead_man_stops"] == 1)
-                assert wait_for(lambda: robot.sport.mode.name == "BALANCE_STAND")
-        robot.close()
+    with (
+        Transport.zenoh(listen=[endpoint]) as transport,
+        contextlib.closing(SimNodeRobot("joint", "stand", hold_s=60.0)) as robot,
+        RobotNode(transport, robot, "go2", command_timeout_s=0.4) as node,
+        process("-c", operator, endpoint) as (child, said),
+    ):
+        assert said == "walking"
+        assert wait_for(lambda: node.status()["counts"]["applied"] > 20)
+        assert robot.sport.mode.name == "LOCOMOTION"
+        assert node.status()["counts"]["stops"] == 0
+        child.kill()
+        assert wait_for(lambda: node.status()["counts"]["dead_man_stops"] == 1)
+        assert wait_for(lambda: robot.sport.mode.name == "BALANCE_STAND")
 
 
 def test_a_go2_stops_when_its_node_is_killed(endpoint, domain_id):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rfx.comm.parameter_client import ParameterClient as ParameterClient
     from rfx.comm.parameters import ParameterChange as ParameterChange
     from rfx.comm.parameters import ParameterServer as ParameterServer
+    from rfx.comm.qos import QoS as QoS
     from rfx.comm.robot_client import RobotClient as RobotClient
     from rfx.comm.robot_client import list_nodes as list_nodes
     from rfx.comm.service import Service as Service
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from rfx.comm.transport import Transport as Transport
     from rfx.comm.values import pack_value as pack_value
     from rfx.comm.values import unpack_value as unpack_value
+    from rfx.comm.zenoh import open_session as open_session
+    from rfx.comm.zenoh_transport import ZenohTransport as ZenohTransport
 
 # public name -> the module it lives in
 _HOME = {
@@ -44,10 +47,11 @@ _HOME = {
     "ParameterClient": "rfx.comm.parameter_client",
     "ParameterServer": "rfx.comm.parameters",
     "PendingCall": "rfx.comm.service_client",
+    "QoS": "rfx.comm.qos",
     "Receiver": "rfx.comm.channels",
-    "Sender": "rfx.comm.channels",
     "RobotClient": "rfx.comm.robot_client",
     "RobotNode": "rfx.comm.node",
+    "Sender": "rfx.comm.channels",
     "Service": "rfx.comm.service",
     "ServiceClient": "rfx.comm.service_client",
     "ServiceError": "rfx.comm.calls",
@@ -58,9 +62,11 @@ _HOME = {
     "Transport": "rfx.comm.transport",
     "TransportEnvelope": "rfx.comm.envelope",
     "TransportSubscription": "rfx.comm.subscription",
+    "ZenohTransport": "rfx.comm.zenoh_transport",
     "call": "rfx.comm.service_client",
     "channel": "rfx.comm.channels",
     "list_nodes": "rfx.comm.robot_client",
+    "open_session": "rfx.comm.zenoh",
     "pack_value": "rfx.comm.values",
     "unpack_value": "rfx.comm.values",
 }

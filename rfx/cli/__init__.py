@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": ("rfx.cli.demo", "a simulated Go2 stands up, takes a push and lies down, over real DDS"),
     "doctor": ("rfx.cli.doctor", "what this machine has, what is missing and how to get it"),
     "envs": ("rfx.cli.envs", "which environments there are, and a moving picture of one"),
+    "node": ("rfx.cli.node", "hold a robot for other programs: its state out, commands in; list such nodes"),
     "robot": ("rfx.cli.robot", "be a simulated Go2 for other programs"),
 }
 INTERRUPTED = 130

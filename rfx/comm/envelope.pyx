@@ -27,21 +27,15 @@ cdef class TransportEnvelope:
     key : str
         What it was published under.
     sequence : int
-        Counts the messages of the transport that sent it, from 1.
+        Counts the messages of the transport that sent it, from 1; 0 for what another program sent without a number.
     timestamp_ns : int
         When it was published: nanoseconds of the wall clock, since 1970.
     metadata : mapping or None
         As published, read-only.
     payload : bytes, ndarray or memoryview
-        The memory that was published, not a copy; an array or a view is read-only. What a sender writes into that
-        memory later shows here: publish memory that is not used again, or a copy.
+        Within one program the memory that was published, not a copy; an array or a view is read-only. What a sender
+        writes into that memory later shows here: publish memory that is not used again, or a copy.
     """
-
-    cdef readonly str key
-    cdef readonly long long sequence
-    cdef readonly long long timestamp_ns
-    cdef readonly object metadata
-    cdef readonly object payload
 
     def __init__(self, key, sequence, timestamp_ns, metadata, payload):
         self.key, self.sequence, self.timestamp_ns = key, sequence, timestamp_ns
@@ -70,7 +64,7 @@ cdef size_of(payload):
     return len(payload) if type(payload) is bytes else payload.nbytes
 
 
-cdef shown(metadata):
+cdef object shown(metadata):
     if metadata is None:
         return None
     try:
@@ -79,7 +73,7 @@ cdef shown(metadata):
         raise DTypeError(f"expected metadata to be a mapping or None, got {type(metadata).__name__}") from error
 
 
-cdef read_only(payload):
+cdef object read_only(payload):
     # the same memory, which cannot be written to by way of what is returned
     cdef cnp.ndarray view
     if PyBytes_CheckExact(payload):

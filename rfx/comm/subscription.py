@@ -30,6 +30,7 @@ class TransportSubscription:
         self._unsubscribe = unsubscribe
         self._callback = callback
         self._failed = 0
+        self._inbox: Any = None  # counts what came from other programs
 
     def _start(self) -> None:
         if self._callback is not None:
@@ -107,10 +108,12 @@ class TransportSubscription:
     @property
     def counts(self) -> dict[str, int]:
         """``accepted`` messages went in, ``taken`` came out, ``dropped`` were lost for want of room, ``skipped`` by
-        :meth:`latest`; of those a callback took, ``failed`` raised."""
-        m = self._mailbox
+        :meth:`latest`; of those a callback took, ``failed`` raised. From other programs also: ``refused`` could not be
+        read, ``lost`` were sent and did not come, ``shared`` lay in shared memory."""
+        m, inbox = self._mailbox, self._inbox
         counts = {"accepted": m.accepted, "taken": m.taken, "dropped": m.dropped, "skipped": m.skipped}
-        return {**counts, "failed": self._failed}
+        more = {} if inbox is None else {n: getattr(inbox, n) for n in ("refused", "lost", "shared")}
+        return {**counts, "failed": self._failed, **more}
 
     @property
     def capacity(self) -> int:

@@ -1,0 +1,10 @@
+cdef class TransportEnvelope:
+    cdef readonly str key
+    cdef readonly long long sequence
+    cdef readonly long long timestamp_ns
+    cdef readonly object metadata
+    cdef readonly object payload
+
+
+cdef object shown(metadata)
+cdef object read_only(payload)

@@ -1,0 +1,18 @@
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rfx.comm.envelope import TransportEnvelope
+from rfx.comm.mailbox import Mailbox
+
+class Outbox:
+    key: str
+    sent: int
+    def __init__(self, key: str, put: Any, source: int, pool: Any = None) -> None: ...
+    def send(self, numbers: Iterator[int], metadata: Mapping[str, Any] | None, payload: Any) -> TransportEnvelope: ...
+
+class Inbox:
+    refused: int
+    lost: int
+    shared: int
+    def __init__(self, mailbox: Mailbox, wait: float, zenoh: Any) -> None: ...
+    def __call__(self, sample: Any) -> None: ...

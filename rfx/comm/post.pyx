@@ -1,0 +1,180 @@
+"""What happens to a message at either end of a Zenoh session."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_CheckExact
+from libc.stdint cimport uint64_t
+
+from time import time_ns
+from types import MappingProxyType
+
+import numpy as np
+
+from rfx.comm.envelope cimport TransportEnvelope, read_only, shown
+from rfx.comm.shm import in_shared
+from rfx.comm.wire import dtype_bytes, metadata_bytes, pack, unpack
+from rfx.errors import InvalidStateError
+
+cdef object NDARRAY = np.ndarray
+cdef Py_ssize_t MOST_SOURCES = 4096
+
+
+@cython.final
+cdef class Outbox:
+    """Where messages under one key go.
+
+    Parameters
+    ----------
+    key : str
+    put : callable
+        Of a Zenoh publisher.
+    source : int
+        Who sends.
+    pool : object with ``hold`` and ``least``, optional
+        Shared memory for payloads of at least so many bytes.
+    """
+
+    cdef readonly str key
+    cdef readonly long long sent
+    cdef object put, pool
+    cdef uint64_t source
+    cdef Py_ssize_t least
+
+    def __init__(self, str key not None, put, source, pool=None):
+        self.key, self.put, self.source, self.pool = key, put, source, pool
+        self.least = 0 if pool is None else pool.least
+
+    def send(self, numbers, metadata, payload):
+        """Send a message with the next of ``numbers``, and return it; none is taken where something is refused."""
+        cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
+        cdef bytes more, attachment
+        made.key, made.metadata, made.payload = self.key, shown(metadata), read_only(payload)
+        more = b"" if metadata is None else metadata_bytes(dict(made.metadata))
+        content = made.payload
+        if not PyBytes_CheckExact(content):
+            content = self.content_of(content)
+        elif self.pool is not None and len(content) >= self.least:
+            content = self.held(np.frombuffer(content, np.uint8), content)
+        made.timestamp_ns = time_ns()
+        made.sequence = next(numbers)
+        self.sent += 1
+        attachment = pack(self.source, made.sequence, made.timestamp_ns, self.sent, more, made.payload)
+        self.put(content, attachment=attachment)
+        return made
+
+    cdef object content_of(self, payload):
+        # of an array or a memoryview: in shared memory, or as bytes
+        if isinstance(payload, NDARRAY):
+            dtype_bytes(payload.dtype)    # refuses what cannot be sent
+            array = payload
+        else:
+            array = None
+        if self.pool is not None and payload.nbytes >= self.least:
+            if array is None and payload.contiguous:
+                array = np.frombuffer(payload, np.uint8)
+            if array is not None:
+                return self.held(array, None)
+        return payload.tobytes()
+
+    cdef object held(self, array, otherwise):
+        held = self.pool.hold(array)
+        if held is not None:
+            return held
+        return array.tobytes() if otherwise is None else otherwise
+
+    def __repr__(self):
+        return f"Outbox({self.key!r}, sent={self.sent})"
+
+
+@cython.final
+cdef class Inbox:
+    """Makes envelopes of Zenoh's samples and puts them into a mailbox; called in the thread that brings them.
+
+    Parameters
+    ----------
+    mailbox : Mailbox
+    wait : float
+        Most seconds to wait for room, for a message whose sender waits too.
+    zenoh : module
+
+    Attributes
+    ----------
+    refused : int
+        Messages whose attachment was none of ours, damaged, or did not fit the payload.
+    lost : int
+        Messages that were sent, and did not come: gaps in the numbers of a sender.
+    shared : int
+        Messages that lay in shared memory.
+    """
+
+    cdef readonly long long refused, lost, shared
+    cdef object mailbox, drop, delete
+    cdef object wait
+    cdef bint patient
+    cdef dict last
+
+    def __init__(self, mailbox not None, wait, zenoh):
+        self.mailbox, self.wait, self.patient = mailbox, wait, wait > 0.0
+        self.drop, self.delete = zenoh.CongestionControl.DROP, zenoh.SampleKind.DELETE
+        self.last = {}
+
+    def __call__(self, sample):
+        cdef TransportEnvelope made
+        try:
+            made = self.opened(sample)
+        except Exception:
+            self.refused += 1
+            return
+        if made is None:
+            return
+        wait = self.wait
+        if self.patient and sample.congestion_control == self.drop:
+            wait = 0.0
+        try:
+            self.mailbox.put(made, wait)
+        except InvalidStateError:    # the subscription ended just now
+            return
+
+    cdef TransportEnvelope opened(self, sample):
+        cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
+        content, attachment = sample.payload, sample.attachment
+        cdef Py_ssize_t size = len(content)
+        made.key = str(sample.key_expr)
+        if attachment is None:    # of a program that knows nothing of us
+            if sample.kind == self.delete:
+                return None
+            made.timestamp_ns = time_ns()
+            made.payload = self.memory(content, size)
+            return made
+        source, made.sequence, made.timestamp_ns, nth, metadata, dtype, shape = unpack(attachment.to_bytes(), size)
+        memory = self.memory(content, size)
+        made.payload = memory if dtype is None else NDARRAY(shape, dtype, memory)
+        made.metadata = None if metadata is None else MappingProxyType(metadata)
+        self.count(source, made.key, nth)
+        return made
+
+    cdef object memory(self, content, Py_ssize_t size):
+        # bytes, or a read-only view of shared memory
+        buffer = content.as_shm()
+        if buffer is None:
+            return content.to_bytes()
+        self.shared += 1
+        found = in_shared(buffer, size)
+        return bytes(buffer) if found is None else memoryview(found).toreadonly()
+
+    cdef int count(self, source, str key, long long nth) except -1:
+        # one that comes late was counted as lost before
+        who = (source, key)
+        last = self.last.get(who)
+        if last is None:
+            if len(self.last) >= MOST_SOURCES:
+                self.last.clear()
+        elif nth > last:
+            self.lost += nth - last - 1
+        else:
+            self.lost -= nth < last
+            return 0
+        self.last[who] = nth
+        return 0
+
+    def __repr__(self):
+        return f"Inbox(refused={self.refused}, lost={self.lost}, shared={self.shared})"

@@ -1,0 +1,262 @@
+"""Publish and subscribe under keys, between programs: by Zenoh."""
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rfx.arrays import integer
+from rfx.comm.envelope import TransportEnvelope
+from rfx.comm.keys import KeyExpr
+from rfx.comm.mailbox import Mailbox
+from rfx.comm.post import Inbox, Outbox
+from rfx.comm.qos import QoS, profile
+from rfx.comm.shm import in_shared, place_known
+from rfx.comm.subscription import TransportSubscription
+from rfx.comm.transport import Transport, latched_key
+from rfx.comm.zenoh import Session, load
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, RfxConnectionError
+
+_MOST_OUTBOXES = 1024
+_LEAST_SHARED = 4096  # bytes; less goes faster with the message itself
+
+
+class ZenohTransport(Transport):
+    """Messages from whoever publishes to all who subscribe, in this program and in others that its session reaches.
+
+    Made by :meth:`Transport.zenoh`, with the methods of :class:`Transport`. What is different:
+
+    - metadata are what JSON has, at most 64 KiB of it, with keys of type str; they come as JSON makes them (a tuple as a list);
+    - a payload comes as bytes, an array as an array of its dtype and shape; what lies in shared memory comes as a view of
+      that memory, read-only: an array, or a memoryview;
+    - ``publish`` without a profile waits where the way is full. Where another program takes nothing for 5 seconds, its
+      connection is ended;
+    - a subscription that waits (``overflow="block"``) holds up what else comes to this transport while it is full;
+    - in the ``counts`` of a subscription are ``refused`` (what it could not read), ``lost`` (gaps in what a sender sent)
+      and ``shared`` (what lay in shared memory).
+
+    Parameters
+    ----------
+    session : Session
+        Of :func:`rfx.comm.zenoh.open_session`; it is closed with the transport.
+    pool_bytes : int
+        See :meth:`Transport.zenoh`.
+    """
+
+    def __init__(self, session: Session, *, pool_bytes: int = 2**24) -> None:
+        super().__init__()
+        if not isinstance(session, Session):
+            raise DTypeError(f"expected session to be a Session of rfx.comm.zenoh, got {type(session).__name__}")
+        size = integer(pool_bytes, "pool_bytes", minimum=65536, maximum=2**40)
+        self.session = session
+        self._zenoh = load()
+        self._source = secrets.randbits(64)
+        self._pool = SharedPool(self._zenoh, size) if session.shared_memory else None
+        self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
+        self._latched: dict[str, tuple[Outbox, Any]] = {}
+        self._outbox_lock = threading.Lock()
+
+    # -- out
+
+    def publish(
+        self,
+        key: str,
+        payload: Any,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        qos: QoS | str | None = None,
+    ) -> TransportEnvelope:
+        """Send a message to all subscriptions whose pattern intersects ``key``, here and elsewhere.
+
+        See :meth:`Transport.publish`. The payload is copied once, and may be written to afterwards.
+
+        Raises
+        ------
+        DTypeError, InvalidValueError, ConfigError
+            See :meth:`Transport.publish`; also metadata that JSON does not have, an array of structures, and a profile
+            "reliable" where a link is a datagram link.
+        InvalidStateError
+            The transport is closed.
+        RfxConnectionError
+            Zenoh refused to send it.
+        """
+        outbox = self._outboxes.get(key) if qos is None and type(key) is str else None
+        if outbox is None:
+            outbox = self._outbox(key, profile(qos))
+        try:
+            return outbox[0].send(self._numbers, metadata, payload)
+        except self._zenoh.ZError as error:
+            if self._closed or self.session.closed:
+                raise InvalidStateError("expected an open transport, got one that is closed") from error
+            raise RfxConnectionError(f"expected Zenoh to send a message under {key!r}, got {error}") from error
+
+    def _outbox(self, key: str, qos: QoS | None) -> tuple[Outbox, Any]:
+        text = str(KeyExpr(key))
+        if qos is not None and qos.latched:
+            latched_key(text, len(self._latched), self._latched)
+        if qos is not None and qos.reliability == "reliable":
+            datagrams = [e for e in (*self.session.connect, *self.session.listen) if e.startswith("udp/")]
+            if datagrams:
+                raise ConfigError(f'expected reliability "best_effort" over {datagrams[0]}, got "reliable"')
+        name = text if qos is None else (text, qos)
+        with self._outbox_lock:
+            if self._closed or self.session.closed:
+                raise InvalidStateError("expected an open transport, got one that is closed")
+            found = self._outboxes.get(name)
+            if found is not None:
+                return found
+            if len(self._outboxes) - len(self._latched) >= _MOST_OUTBOXES:
+                self._forget()
+            publisher = self._declare(text, qos)
+            made = Outbox(text, publisher.put, self._source, self._pool), publisher
+            if qos is not None and qos.latched:
+                self._latched[text] = made
+            self._outboxes[name] = made
+        return made
+
+    def _declare(self, key: str, qos: QoS | None) -> Any:
+        zenoh = self._zenoh
+        raw, used = self.session.raw, qos or QoS.DEFAULT
+        options = {
+            "congestion_control": getattr(zenoh.CongestionControl, used.congestion.upper()),
+            "priority": getattr(zenoh.Priority, used.priority.upper()),
+            "express": used.express,
+            "reliability": getattr(zenoh.Reliability, used.reliability.upper()),
+        }
+        if not used.latched:
+            return raw.declare_publisher(key, **options)
+        cache = zenoh.ext.CacheConfig(1)
+        return zenoh.ext.declare_advanced_publisher(raw, key, cache=cache, publisher_detection=True, **options)
+
+    def _forget(self) -> None:
+        # all publishers but those that keep a message; their numbers begin anew, with another source
+        kept = {id(o) for o in self._latched.values()}
+        for name, made in [*self._outboxes.items()]:
+            if id(made) not in kept:
+                del self._outboxes[name]
+                made[1].undeclare()
+        self._source = secrets.randbits(64)
+
+    @property
+    def pool_full(self) -> int:
+        """Messages that went by the network because the shared memory was full."""
+        return 0 if self._pool is None else self._pool.full
+
+    # -- in
+
+    def _join(
+        self, subscription: TransportSubscription, expression: KeyExpr, mailbox: Mailbox, wait: float, latched: bool
+    ) -> None:
+        zenoh = self._zenoh
+        inbox = Inbox(mailbox, wait, zenoh)
+        handler = zenoh.handlers.Callback(inbox, indirect=False)
+        with self._lock:
+            if self._closed or self.session.closed:
+                raise InvalidStateError("expected an open transport, got one that is closed")
+            if latched:
+                history = zenoh.ext.HistoryConfig(detect_late_publishers=True, max_samples=1)
+                declared = zenoh.ext.declare_advanced_subscriber(
+                    self.session.raw, str(expression), handler, history=history
+                )
+            else:
+                declared = self.session.raw.declare_subscriber(str(expression), handler)
+            self._subscriptions[mailbox] = declared
+        subscription._inbox = inbox
+
+    def _leave(self, entry: Any) -> None:
+        if not self.session.closed:
+            entry.undeclare()
+
+    # -- who is there
+
+    def _declare_token(self, key: str) -> Callable[[], None]:
+        self._check()
+        token = self.session.raw.liveliness().declare_token(key)
+
+        def undeclare() -> None:
+            if not self.session.closed:
+                token.undeclare()
+
+        return undeclare
+
+    def _watch_tokens(self, pattern: str, function: Callable[[str, bool], None]) -> Callable[[], None]:
+        self._check()
+        put = self._zenoh.SampleKind.PUT
+
+        def seen(sample: Any) -> None:
+            function(str(sample.key_expr), sample.kind == put)
+
+        handler = self._zenoh.handlers.Callback(seen, indirect=False)
+        watcher = self.session.raw.liveliness().declare_subscriber(pattern, handler, history=True)
+
+        def stop() -> None:
+            if not self.session.closed:
+                watcher.undeclare()
+
+        return stop
+
+    # -- all of it
+
+    def _check(self) -> None:
+        if self._closed or self.session.closed:
+            raise InvalidStateError("expected an open transport, got one that is closed")
+
+    def close(self) -> None:
+        """End all subscriptions, publish no more, close the session. A second time does nothing."""
+        super().close()
+        with self._outbox_lock:
+            self._outboxes, self._latched = {}, {}
+        self.session.close()
+
+    def __enter__(self) -> "ZenohTransport":
+        return self
+
+    def __repr__(self) -> str:
+        return f"ZenohTransport({self.session!r}, subscribers={self.subscriber_count})"
+
+
+class SharedPool:
+    """Shared memory that payloads are copied into.
+
+    Attributes
+    ----------
+    least : int
+        Bytes of the smallest payload that is worth it.
+    full : int
+        Payloads that found no room.
+    """
+
+    def __init__(self, zenoh: Any, size: int) -> None:
+        free = os.statvfs("/dev/shm") if os.path.isdir("/dev/shm") else None
+        if free is not None and free.f_bavail * free.f_frsize < size:
+            room = free.f_bavail * free.f_frsize
+            raise ConfigError(f"expected {size} bytes of shared memory for pool_bytes, got {room} in /dev/shm")
+        self._zenoh = zenoh
+        self.least = _LEAST_SHARED
+        self.full = 0
+        self._place = place_known(zenoh)
+        self._policy = zenoh.shm.GarbageCollect()
+        try:
+            self._provider = zenoh.shm.ShmProvider.default_backend(size)
+        except zenoh.ZError as error:
+            raise ConfigError(f"expected {size} bytes of shared memory, got none: pass shared_memory=False") from error
+
+    def hold(self, array: Any) -> Any:
+        """Return a copy of an array in shared memory, as Zenoh sends it; None where there is no room."""
+        size = array.nbytes
+        try:
+            buffer = self._provider.alloc(size, self._policy)
+        except self._zenoh.ZError:
+            self.full += 1
+            return None
+        place = in_shared(buffer, size, array.shape, array.dtype) if self._place else None
+        if place is None:
+            buffer[0:size] = array.tobytes()
+        else:
+            place[...] = array
+            del place
+        return self._zenoh.ZBytes(buffer)
+
+    def __repr__(self) -> str:
+        return f"SharedPool(full={self.full})"

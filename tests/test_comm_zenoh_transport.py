@@ -1,0 +1,393 @@
+"""Transport.zenoh: two transports on loopback, and two programs, one of them killed."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from loopback import free, pair, settled
+from waiting import wait_for
+
+from rfx.comm import KeyExpr, Transport, ZenohTransport, shm
+from rfx.comm.zenoh import open_session
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError
+
+pytest.importorskip("zenoh")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc and /dev/shm")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["network", "shared memory"])
+def both(request):
+    with pair(shared_memory=request.param) as (a, b):
+        yield a, b
+
+
+@contextlib.contextmanager
+def line(a, b, pattern="**", **arguments):
+    """A subscription of b that hears a already."""
+    with b.subscribe(pattern, **arguments) as subscription:
+        assert settled(a, subscription, "ready" if pattern == "**" else pattern)
+        yield subscription
+
+
+PAYLOADS = [
+    b"",
+    b"bytes",
+    bytes(range(256)) * 64,
+    bytearray(b"bytearray"),
+    memoryview(b"view" * 3000),
+    memoryview(bytes(range(200)) * 100)[::2],
+    np.arange(5.0),
+    np.array(3.5, "<f4"),
+    np.zeros((0, 3)),
+    np.zeros((64, 48, 3), np.uint8),
+    np.asfortranarray(np.arange(6000.0).reshape(60, 100)),
+    np.arange(20000, dtype=">i4")[::2],
+    np.array(["2026-01-01"], "M8[s]"),
+    np.array([True, False]),
+    np.array(["ab", "c"]),
+    np.array([1 + 2j], np.complex64),
+]
+
+
+def test_what_is_sent_comes_with_its_number_time_and_metadata(both):
+    a, b = both
+    metadata = {"frame": "body", "rate": 0.1, "list": [1, None, True], "é": {"a": "ü"}}
+    with line(a, b) as subscription:
+        for k, payload in enumerate(PAYLOADS):
+            before = time.time_ns()
+            sent = a.publish(f"go2/{k}", payload, metadata if k else None)
+            got = subscription.recv_timeout(5)
+            assert (got.key, got.sequence, got.timestamp_ns) == (f"go2/{k}", sent.sequence, sent.timestamp_ns)
+            assert before <= got.timestamp_ns <= time.time_ns()
+            assert got.metadata == (metadata if k else None)
+            if isinstance(payload, np.ndarray):
+                assert (got.payload.dtype, got.payload.shape) == (payload.dtype, payload.shape)
+                np.testing.assert_array_equal(got.payload, payload)
+                assert not got.payload.flags.writeable
+            else:
+                assert bytes(got.payload) == bytes(payload)
+        assert subscription.counts["refused"] == subscription.counts["lost"] == subscription.dropped == 0
+
+
+def test_the_sender_may_write_into_its_memory_afterwards(both):
+    a, b = both
+    for size in (3, 100_000):
+        image = np.zeros(size)
+        with line(a, b) as subscription:
+            a.publish("image", image)
+            image[:] = 7
+            assert not subscription.recv_timeout(5).payload.any()
+
+
+def test_a_message_reaches_all_whose_pattern_matches_and_no_other(both):
+    a, b = both
+    patterns = ["go2/left/state", "go2/*/state", "go2/**", "go2/$*ft/state", "go2/left", "*", "@go2/**", "go2/left/*"]
+    with line(a, b) as everything, contextlib.ExitStack() as stack:
+        subscriptions = {p: stack.enter_context(b.subscribe(p)) for p in patterns}
+        here = {p: stack.enter_context(a.subscribe(p)) for p in patterns}
+        assert settled(a, everything, "other/key")
+        for key in ("go2/left/state", "go2/*/state", "go2/left"):
+            a.publish(key, b"x")
+            assert everything.recv_timeout(5).key == key
+            for subscription in (*subscriptions.values(), *here.values()):
+                found = subscription.recv_timeout(0.01 if not KeyExpr(subscription.pattern).intersects(key) else 5)
+                assert (found is not None) == KeyExpr(subscription.pattern).intersects(key)
+
+
+def test_both_backends_refuse_the_same_keys(both):
+    with Transport() as within:
+        for transport in (*both, within):
+            for key in ("", "a//b", "a/", "/a", "a*", "$*", "**/**", "**/*", "a#", "a?b"):
+                with pytest.raises(InvalidValueError, match="expected a key expression"):
+                    transport.publish(key, b"")
+                with pytest.raises(InvalidValueError, match="expected a key expression"):
+                    transport.subscribe(key)
+            with pytest.raises(DTypeError):
+                transport.publish(3, b"")
+
+
+def test_wrong_arguments_are_refused_and_take_no_number(both):
+    a, _ = both
+    number = a.publish("a", b"").sequence
+    structure = np.zeros(2, [("x", float)])
+    for payload in ("text", 3, None, [1], np.array([object()]), structure):
+        with pytest.raises(DTypeError, match="payload"):
+            a.publish("a", payload)
+    for metadata in (3, {1: 2}, {"a": b"bytes"}, {"a": {1, 2}}):
+        with pytest.raises(DTypeError, match="metadata"):
+            a.publish("a", b"", metadata)
+    for metadata in ({"a": float("nan")}, {"a": "x" * 70_000}, {"a": "\ud800"}):
+        with pytest.raises(InvalidValueError):
+            a.publish("a", b"", metadata)
+    assert a.publish("a", b"").sequence == number + 1
+
+
+def test_capacity_overflow_and_latest_are_those_of_every_transport(both):
+    a, b = both
+    with line(a, b, "k", capacity=2) as subscription:
+        counted = subscription.counts["accepted"]
+        for k in range(5):
+            a.publish("k", bytes([k]))
+        assert wait_for(lambda: subscription.counts["accepted"] == counted + 5)
+        assert subscription.dropped == 3
+        assert bytes(subscription.latest().payload) == b"\x04"
+        assert subscription.counts["skipped"] == 1
+        assert subscription.try_recv() is None
+
+
+def test_callbacks_and_coroutines(both):
+    a, b = both
+    seen = []
+
+    async def take(subscription):
+        return [(await subscription.recv_async()).payload for _ in range(3)]
+
+    with line(a, b, "k") as subscription, b.subscribe("k", callback=lambda m: seen.append(m.payload)):
+        assert settled(a, subscription, "k")
+        timer = threading.Timer(0.05, lambda: [a.publish("k", bytes([k])) for k in range(3)])
+        timer.start()
+        assert asyncio.run(take(subscription)) == [b"\0", b"\1", b"\2"]
+        assert wait_for(lambda: seen[-3:] == [b"\0", b"\1", b"\2"])
+        timer.join()
+
+
+def test_unsubscribing_ends_what_comes(both):
+    a, b = both
+    with line(a, b) as subscription:
+        assert b.subscriber_count == 1
+        assert not a.unsubscribe(subscription)
+        assert b.unsubscribe(subscription)
+        assert not b.unsubscribe(subscription)
+        with pytest.raises(InvalidStateError):
+            subscription.recv()
+    assert b.subscriber_count == 0
+    b.subscribe("**")
+    gc.collect()
+    assert b.subscriber_count == 0
+
+
+def test_messages_of_programs_that_know_nothing_of_us(both):
+    a, b = both
+    with line(a, b) as subscription:
+        a.session.raw.put("foreign", b"hello")
+        got = subscription.recv_timeout(5)
+        assert (got.key, got.sequence, got.metadata, got.payload) == ("foreign", 0, None, b"hello")
+        a.session.raw.delete("foreign")
+        a.session.raw.put("foreign", b"again")
+        assert subscription.recv_timeout(5).payload == b"again"
+
+
+def test_hostile_attachments_are_refused_and_counted(both):
+    a, b = both
+    good = []
+    with line(a, b) as subscription:
+        mine = a.session.raw.declare_publisher("k")
+        with a.session.raw.declare_subscriber("good", lambda s: good.append(s.attachment.to_bytes())):
+            a.publish("good", np.zeros(3))
+            assert wait_for(lambda: good)
+        assert subscription.recv_timeout(5).key == "good"
+        bad = [b"", b"\xf7", b"\0" * 40, good[0][:39], b"\xf8" + good[0][1:], os.urandom(200), b"\xf7\x01" * 300]
+        for attachment in bad:
+            mine.put(b"x" * 24, attachment=attachment)
+        mine.put(b"x" * 23, attachment=good[0])
+        mine.put(b"x" * 24, attachment=good[0])
+        assert subscription.recv_timeout(5).payload.shape == (3,)
+        assert subscription.counts["refused"] == len(bad) + 1
+
+
+def test_what_a_sender_sent_and_did_not_come_is_counted(both):
+    a, b = both
+    with line(a, b, "k") as subscription:
+        taken = []
+        with a.session.raw.declare_subscriber("k", lambda s: taken.append(s.attachment.to_bytes())):
+            a.publish("k", b"1")
+            assert wait_for(lambda: taken)
+        head = bytearray(taken[0])
+        head[32:40] = (int.from_bytes(head[32:40], "little") + 4).to_bytes(8, "little")
+        a.session.raw.put("k", b"5", attachment=bytes(head))
+        assert [bytes(subscription.recv_timeout(5).payload) for _ in range(2)] == [b"1", b"5"]
+        assert subscription.counts["lost"] == 3
+
+
+def test_many_keys_do_not_fill_the_memory(both):
+    a, b = both
+    with line(a, b) as subscription:
+        for k in range(1100):
+            a.publish(f"k/{k}", b"")
+        assert len(a._outboxes) <= 1024
+        assert wait_for(lambda: len(subscription) == 1024)
+        assert subscription.counts["lost"] == 0
+
+
+def test_closing_ends_all():
+    with pair() as (a, b), b.subscribe("**") as subscription:
+        b.close()
+        b.close()
+        assert subscription.closed
+        assert b.session.closed
+        for call in (lambda: b.publish("a", b""), lambda: b.subscribe("a")):
+            with pytest.raises(InvalidStateError, match="closed"):
+                call()
+        a.publish("known", b"")
+        a.session.close()
+        for key in ("known", "new"):
+            with pytest.raises(InvalidStateError, match="closed"):
+                a.publish(key, b"")
+
+
+def test_a_key_prefix_is_added_and_taken_off():
+    end = free()
+    with (
+        Transport.zenoh(listen=end) as a,
+        Transport.zenoh(connect=end, key_prefix="lab/1") as b,
+        a.subscribe("**") as plain,
+        b.subscribe("**") as prefixed,
+    ):
+        assert settled(b, plain)
+        assert settled(a, prefixed, "lab/1/x")
+        plain.drain()
+        b.publish("state", b"")
+        assert plain.recv_timeout(5).key == "lab/1/state"
+        prefixed.drain()
+        a.publish("elsewhere", b"")
+        a.publish("lab/1/x", b"")
+        assert prefixed.recv_timeout(5).key == "x"
+
+
+# -- shared memory
+
+
+@LINUX
+def test_a_large_message_lies_in_shared_memory_and_is_not_copied_again():
+    with pair(shared_memory=True) as (a, b), line(a, b) as subscription:
+        image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), np.uint8)
+        a.publish("image", image)
+        a.publish("image", image.tobytes())
+        a.publish("image", image[:1])
+        whole, flat, small = (subscription.recv_timeout(5).payload for _ in range(3))
+        assert subscription.counts["shared"] == 2
+        np.testing.assert_array_equal(whole, image)
+        assert isinstance(flat, memoryview)
+        assert flat.readonly
+        assert bytes(flat) == image.tobytes()
+        for payload, shared in ((whole, True), (np.frombuffer(flat, np.uint8), True), (small, False)):
+            at = payload.__array_interface__["data"][0]
+            assert any(start <= at < end and "/dev/shm/" in name for start, end, name in mappings()) == shared
+        with pytest.raises(ValueError, match="read-only"):
+            whole[0] = 0
+
+
+def mappings():
+    with open("/proc/self/maps") as file:
+        for text in file:
+            fields = text.split()
+            start, end = (int(x, 16) for x in fields[0].split("-"))
+            yield start, end, fields[-1]
+
+
+def test_where_the_shared_memory_is_full_messages_go_by_the_network_and_are_counted():
+    image = np.arange(30_000, dtype=np.uint8)
+    with pair(shared_memory=True, pool_bytes=65536) as (a, b), line(a, b) as subscription:
+        held = []
+        for _ in range(5):
+            a.publish("image", image)
+            held.append(subscription.recv_timeout(5).payload)
+        for payload in held:
+            np.testing.assert_array_equal(payload, image)
+        assert a.pool_full >= 3
+        del held, payload
+        gc.collect()
+
+        def finds_room():
+            full = a.pool_full
+            a.publish("image", image)
+            return a.pool_full == full
+
+        assert wait_for(finds_room)
+
+
+def test_without_a_known_place_zenohs_own_copies_are_used():
+    image = np.arange(30_000, dtype=np.uint8)
+    with pair(shared_memory=True) as (a, b), line(a, b) as subscription:
+        a._pool._place = False
+        a.publish("image", image)
+        got = subscription.recv_timeout(5)
+        np.testing.assert_array_equal(got.payload, image)
+        assert subscription.counts["shared"] == 1
+    assert shm.in_shared(object(), 8) is None
+
+
+def test_more_shared_memory_than_there_is_is_refused():
+    with pytest.raises(ConfigError, match="shared memory"):
+        Transport.zenoh(pool_bytes=2**40)
+    with pytest.raises(InvalidValueError, match="pool_bytes"):
+        Transport.zenoh(pool_bytes=0)
+    with pytest.raises(DTypeError, match="session"):
+        ZenohTransport("tcp/127.0.0.1:1")
+
+
+# -- other programs
+
+CHILD = """
+import sys, numpy as np
+from rfx.comm import Transport
+transport = Transport.zenoh(connect=sys.argv[1], timeout=10)
+subscription = transport.subscribe("ask/*")
+for message in subscription:
+    total = int(np.asarray(message.payload).sum())
+    transport.publish("answer", np.full(5000, total), {"shared": subscription.counts["shared"]})
+"""
+
+
+@contextlib.contextmanager
+def child(end):
+    process = subprocess.Popen([sys.executable, "-c", CHILD, end])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@LINUX
+def test_another_program_answers_by_shared_memory_and_is_killed():
+    end = free()
+    with Transport.zenoh(listen=end) as here, here.subscribe("answer") as answers, child(end) as process:
+        question = np.ones((300, 100), np.int32)
+
+        def asked():
+            here.publish("ask/sum", question)
+            return answers.recv_timeout(0.2)
+
+        assert wait_for(asked, 20)
+        here.publish("ask/sum", question)
+        answer = answers.recv_timeout(10)
+        assert (answer.payload == 30_000).all()
+        assert answer.metadata["shared"] >= 1
+        assert answers.counts["shared"] >= 1
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        assert wait_for(lambda: not here.session.peers())
+        assert (answer.payload == 30_000).all()
+        here.publish("ask/sum", question)
+        answers.drain()
+        with child(end):
+            assert wait_for(asked, 20)
+
+
+def test_a_session_of_ones_own_can_be_handed_over():
+    session = open_session()
+    with ZenohTransport(session) as transport, transport.subscribe("a") as subscription:
+        assert repr(transport) == "ZenohTransport(Session(mode='peer'), subscribers=1)"
+        sent = transport.publish("a", b"1")
+        assert subscription.recv_timeout(5).sequence == sent.sequence == 1
+        assert transport.pool_full == 0
+    assert session.closed

@@ -13,7 +13,16 @@ def _cyclone(config: Go2Config) -> DdsBackend:
     return CycloneBackend(config.domain_id, config.interface)
 
 
-OPENERS: dict[Go2BackendHint, Callable[[Go2Config], DdsBackend]] = {Go2BackendHint.CycloneDds: _cyclone}
+def _dust(config: Go2Config) -> DdsBackend:
+    from rfx.go2.backends.dust import open_dust
+
+    return open_dust(config)
+
+
+OPENERS: dict[Go2BackendHint, Callable[[Go2Config], DdsBackend]] = {
+    Go2BackendHint.CycloneDds: _cyclone,
+    Go2BackendHint.DustDds: _dust,
+}
 
 
 def open_backend(config: Go2Config) -> DdsBackend:

@@ -22,7 +22,7 @@ from rfx.go2.backends.cyclone import CycloneDomain
 from rfx.go2.bridge_routes import Route
 
 SETTLE_S = 0.6  # for DDS and Zenoh to say who else is there, before anything passes
-WATCH_S = 0.5
+WATCH_S = 1.0
 SLICE_S = 0.1
 STATE_DEPTH, CALL_DEPTH = 16, 64
 URGENT = (topics.LOW_CMD, topics.LOW_STATE)
@@ -66,6 +66,8 @@ class Bridge:
             raise ConfigError("expected somewhere to listen or to connect to on Zenoh, got neither")
         self.domain, self.routes, self.side = domain, list(routes), side
         self.note = ""
+        self._over = threading.Event()
+        self._trouble: Exception | None = None
         self._zenoh = load()
         self._commanders: list[str] = []
         self._began = f"{time.time_ns():020d}"
@@ -94,6 +96,7 @@ class Bridge:
 
     def close(self) -> None:
         """Carry nothing any more; calling it again does nothing."""
+        self._over.set()
         for route in self.routes:
             route.active = False
         self._session.close()
@@ -145,30 +148,47 @@ class Bridge:
         if stop.wait(SETTLE_S):
             return
         self._watch()
-        due = time.monotonic() + WATCH_S
+        watcher = threading.Thread(target=self._watch_on, args=(stop,), name="rfx bridge watch", daemon=True)
+        watcher.start()
+        try:
+            self._carry(stop)
+        finally:
+            self._over.set()
+            watcher.join()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _carry(self, stop: threading.Event) -> None:
         waiting = [route for route in self.routes if route.thinned]
         slice_s = min([SLICE_S, *(1.0 / route.rate_hz for route in waiting if route.rate_hz)])
-        while not stop.is_set() and not self._session.closed:
+        while not (stop.is_set() or self._over.is_set()):
             if self._readers:
                 self._readers[0][0].wait(slice_s)
             else:
-                stop.wait(slice_s)
+                self._over.wait(slice_s)
             for reader, route in self._readers:
                 for data in reader.take(CALL_DEPTH):
                     route.offer(data, time.monotonic())
             for route in waiting:
                 route.flush(time.monotonic())
-            if time.monotonic() >= due:
+
+    def _watch_on(self, stop: threading.Event) -> None:
+        """Look again and again, in a thread of its own: who is asked may be slow to answer."""
+        while not (self._over.wait(WATCH_S) or stop.is_set()):
+            try:
                 self._watch()
-                due = time.monotonic() + WATCH_S
+            except Exception as error:
+                self._trouble = error
+                self._over.set()
 
     def _watch(self) -> None:
         """Look who else is there: stand by where an older bridge carries a topic, end where there would be a loop."""
         others = [_Token(key) for key in presence.alive(self._session, presence.BRIDGE, "/**")]
         bridges = {other.process for other in others if other.domain == self.domain.domain_id}
+        writers = self.domain.writers([topics.LOW_CMD, *(route.topic for route in self.routes)])
         near = set()  # bridges that write into this very domain
         for route in self.routes:
-            for writer in self.domain.writers_of(route.topic):
+            for writer in writers.get(route.topic, ()):
                 process = presence.process_of(writer.host, writer.pid)
                 if process not in bridges:
                     continue
@@ -189,7 +209,7 @@ class Bridge:
         if ahead:
             who = ", ".join(sorted(set(ahead.values())))
             self.note = f"standing by for {len(ahead)} of {len(self.routes)} topics: {who} carries them"
-        seen = self.domain.writers_of(topics.LOW_CMD)
+        seen = writers.get(topics.LOW_CMD, ())
         self._commanders = [str(w) for w in seen if presence.process_of(w.host, w.pid) not in bridges]
 
     # -- telling

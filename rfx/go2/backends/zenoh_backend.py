@@ -11,7 +11,7 @@ from typing import Any
 
 from rfx.comm.mailbox import Mailbox
 from rfx.comm.zenoh import load, open_session
-from rfx.errors import CodecError, InvalidStateError
+from rfx.errors import CodecError, InvalidStateError, RfxConnectionError
 from rfx.go2 import presence, topics
 from rfx.go2.backends.base import StageTimes
 from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
@@ -104,6 +104,7 @@ class ZenohBackend:
         self._remote = zenoh.Locality.REMOTE
         self._patient = {"congestion_control": zenoh.CongestionControl.BLOCK, "express": True}
         self._receiver = ZenohReceiver(self.times)
+        self._heard = False
         self._sport_states = Mailbox(1, "drop_oldest")
         try:
             self._subscribe(topics.LOW_STATE, self._receiver.came)
@@ -137,8 +138,12 @@ class ZenohBackend:
         self._session.raw.declare_subscriber(topic, came, allowed_origin=self._remote)
 
     def publish_low_cmd(self, cmd: LowCmd) -> None:
-        """Send a low-level command; its checksum is computed and stored."""
+        """Send a low-level command; its checksum is computed and stored. RfxConnectionError where nobody ever took one."""
         self._check_open()
+        if not self._heard:  # asked until somebody takes them: later it is as on DDS, where nobody notices
+            self._heard = bool(self._commands.matching_status.matching)
+            if not self._heard:
+                raise RfxConnectionError(f"nobody takes {topics.LOW_CMD} at {self.endpoint}: does the bridge deny it?")
         t0 = time.perf_counter_ns()
         data = cmd.to_cdr()
         t1 = time.perf_counter_ns()
@@ -203,8 +208,10 @@ class ZenohBackend:
             return None
 
     def is_connected(self) -> bool:
-        """Whether somebody takes low-level commands: a bridge that does not deny them."""
-        return not self._session.closed and bool(self._commands.matching_status.matching)
+        """Whether somebody takes low-level commands or sport requests; a bridge may deny one of them."""
+        if self._session.closed:
+            return False
+        return bool(self._commands.matching_status.matching) or self.serves(topics.SPORT)
 
     def disconnect(self) -> None:
         """Close the session and end all waits; calling it again does nothing."""

@@ -93,7 +93,7 @@ def domain_id():
 @pytest.fixture(autouse=True)
 def through_the_bridge(endpoint, monkeypatch):
     def loopback(cls, domain_id=1, *, lockstep=False, connect_timeout_s=15.0):
-        made = cls("127.0.0.1", LOOPBACK, DOMAIN, connect_timeout_s=connect_timeout_s, lockstep=lockstep)
+        made = cls("127.0.0.1", LOOPBACK, DOMAIN, connect_timeout_s=connect_timeout_s, lockstep=lockstep, stale_after_s=1.0)
         return made.with_zenoh_router(endpoint)
 
     monkeypatch.setattr(Go2Config, "loopback", classmethod(loopback))

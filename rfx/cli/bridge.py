@@ -1,14 +1,16 @@
 """``rfx bridge``: carry a robot's messages between DDS and Zenoh."""
 
 import argparse
+import contextlib
 import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rfx.cli.robot_log import add_link, stop_on_signals
-from rfx.errors import ConfigError
+from rfx.errors import ConfigError, RfxConnectionError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,11 +75,14 @@ def run(args: argparse.Namespace) -> int:
     with (
         stop_on_signals() as stop,
         CycloneDomain(args.domain, args.interface) as domain,
-        Bridge(
-            domain, routes, listen=args.listen, connect=args.connect, key_prefix=args.prefix, side=args.side
-        ) as bridge,
+        contextlib.ExitStack() as link,
     ):
         where = ", ".join([*args.listen, *args.connect])
+        options = {"listen": args.listen, "connect": args.connect, "key_prefix": args.prefix, "side": args.side}
+        made = _when_somebody_answers(lambda: Bridge(domain, routes, **options), bool(args.listen), stop)
+        if made is None:
+            return 1
+        bridge = link.enter_context(made)
         _say(f"domain {args.domain} on {args.interface} <-> {where}, {len(routes)} topics")
         print(json.dumps({"ready": True, "topics": [r.topic for r in routes]}), flush=True)
         timer = _end_after(stop, seconds)
@@ -92,6 +97,22 @@ def run(args: argparse.Namespace) -> int:
                 timer.cancel()
         print(json.dumps(bridge.status()), flush=True)
     return 0
+
+
+def _when_somebody_answers(make: Callable[[], Any], listens: bool, stop: threading.Event) -> Any:
+    """Return the bridge; one that only connects is tried for until somebody is there, None when told to stop before."""
+    told = False
+    while not stop.is_set():
+        try:
+            return make()
+        except RfxConnectionError as error:
+            if listens:
+                raise
+            if not told:
+                _say(f"{error}; trying on")
+                told = True
+            stop.wait(0.2)
+    return None
 
 
 def _end_after(stop: threading.Event, seconds: float | None) -> threading.Timer | None:

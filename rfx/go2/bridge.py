@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from rfx import arrays
 from rfx.comm.zenoh import load, open_session
 from rfx.errors import ConfigError, InvalidStateError
 from rfx.go2 import presence, topics
@@ -38,12 +39,21 @@ class Bridge:
     routes : iterable of Route
         From :func:`rfx.go2.bridge_routes.make_routes`.
     listen, connect : str or iterable of str
-        Where Zenoh clients find the bridge, such as ``tcp/0.0.0.0:7447``; routers and bridges to connect to. Connections that
-        are lost are made again for ever.
+        Where Zenoh clients find the bridge, such as ``tcp/0.0.0.0:7447``; the router or bridge to connect to. A connection that
+        is lost is made again.
     key_prefix : str
         Put before the topic names on Zenoh, to tell several robots apart.
     side : {"robot", "user"}
         As the routes were made.
+    timeout_s : float
+        How long to wait for ``connect`` (s); one that also listens does not wait.
+
+    Raises
+    ------
+    ConfigError
+        Nowhere to listen or to connect to.
+    RfxConnectionError
+        Nobody answers at ``connect``, or ``listen`` is taken.
 
     Attributes
     ----------
@@ -60,6 +70,7 @@ class Bridge:
         connect: str | Iterable[str] = (),
         key_prefix: str = "",
         side: str = "robot",
+        timeout_s: float = 3.0,
     ) -> None:
         listen, connect = _tuple(listen), _tuple(connect)
         if not listen and not connect:
@@ -72,7 +83,9 @@ class Bridge:
         self._commanders: list[str] = []
         self._began = f"{time.time_ns():020d}"
         self._readers: list[tuple[Any, Route]] = []
-        self._session = open_session(listen=listen, connect=connect, key_prefix=key_prefix, timeout=None)
+        # a router introduces clients to each other, and peers not; but only a peer can listen
+        mode, wait_s = ("peer", None) if listen else ("client", arrays.number(timeout_s, "timeout_s", above=0))
+        self._session = open_session(listen=listen, connect=connect, mode=mode, key_prefix=key_prefix, timeout=wait_s)
         self._presence = presence.Presence.own(presence.BRIDGE, self._session)
         try:
             for route in self.routes:
@@ -133,7 +146,7 @@ class Bridge:
         )
 
     def _token(self, route: Route) -> str:
-        return f"{self._presence.key}/{self.side}/{self.domain.domain_id}/{self._began}/{route.topic}"
+        return f"{self._presence.key}/{self.side}/{self.domain.participant_id}/{self._began}/{route.topic}"
 
     # -- carrying
 
@@ -145,7 +158,7 @@ class Bridge:
         ConfigError
             Another bridge brings what this one takes out back into the same domain.
         """
-        if stop.wait(SETTLE_S):
+        if self._over.is_set() or stop.wait(SETTLE_S):
             return
         self._watch()
         watcher = threading.Thread(target=self._watch_on, args=(stop,), name="rfx bridge watch", daemon=True)
@@ -178,29 +191,29 @@ class Bridge:
             try:
                 self._watch()
             except Exception as error:
-                self._trouble = error
+                if not self._session.closed:
+                    self._trouble = error
                 self._over.set()
 
     def _watch(self) -> None:
         """Look who else is there: stand by where an older bridge carries a topic, end where there would be a loop."""
         others = [_Token(key) for key in presence.alive(self._session, presence.BRIDGE, "/**")]
-        bridges = {other.process for other in others if other.domain == self.domain.domain_id}
+        bridges = {other.participant for other in others}
         writers = self.domain.writers([topics.LOW_CMD, *(route.topic for route in self.routes)])
         near = set()  # bridges that write into this very domain
         for route in self.routes:
             for writer in writers.get(route.topic, ()):
-                process = presence.process_of(writer.host, writer.pid)
-                if process not in bridges:
+                if writer.participant not in bridges:
                     continue
                 if route.outward:
                     raise ConfigError(
                         f"expected nobody to bring {route.topic} back into domain {self.domain.domain_id}, but the bridge "
                         f"{writer} does: a loop. Run one bridge for this domain"
                     )
-                near.add(process)
+                near.add(writer.participant)
         ahead: dict[str, str] = {}
         for other in others:
-            rival = other.side == self.side and (self.side == "robot" or other.process in near)
+            rival = other.side == self.side and (self.side == "robot" or other.participant in near)
             if rival and (other.began, other.id) < (self._began, self._session.id):
                 ahead[other.topic] = other.name
         for route in self.routes:
@@ -210,7 +223,7 @@ class Bridge:
             who = ", ".join(sorted(set(ahead.values())))
             self.note = f"standing by for {len(ahead)} of {len(self.routes)} topics: {who} carries them"
         seen = writers.get(topics.LOW_CMD, ())
-        self._commanders = [str(w) for w in seen if presence.process_of(w.host, w.pid) not in bridges]
+        self._commanders = [str(w) for w in seen if w.participant not in bridges]
 
     # -- telling
 
@@ -237,8 +250,8 @@ class _Token:
         who = presence.Presence.from_key(key)
         assert who is not None
         rest = key.split("/")[6:]
-        self.name, self.process, self.id = str(who), who.process, who.id
-        self.side, self.domain, self.began = rest[0], int(rest[1]), rest[2]
+        self.name, self.id = str(who), who.id
+        self.side, self.participant, self.began = rest[:3]
         self.topic = "/".join(rest[3:])
 
 

@@ -43,18 +43,8 @@ class Presence(NamedTuple):
         """The token."""
         return "/".join((ROOT, *self))
 
-    @property
-    def process(self) -> tuple[str, str]:
-        """Host and process, by which DDS' discovery names the same process."""
-        return self.host, self.pid
-
     def __str__(self) -> str:
         return f"{self.program} (process {self.pid} on {self.host}, over Zenoh)"
-
-
-def process_of(host: str, pid: str) -> tuple[str, str]:
-    """Return host and process in the form of :attr:`Presence.process`."""
-    return _chunk(host), pid
 
 
 def _chunk(text: str) -> str:

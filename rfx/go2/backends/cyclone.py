@@ -174,6 +174,13 @@ class CycloneDomain:
         self._endpoints.append(made)
         return made
 
+    @property
+    def participant_id(self) -> str:
+        """What other participants know this one by."""
+        if self._participant is None:
+            raise InvalidStateError(f"{self!r} is closed")
+        return str(self._participant.guid)
+
     def writers_of(self, topic: str) -> list["Writer"]:
         """Who else writes to a topic, as far as discovery has come; writers of this participant are left out."""
         return self.writers([topic]).get(topic, [])
@@ -194,7 +201,8 @@ class CycloneDomain:
             alive = seen.sample_info.valid_data and seen.sample_info.instance_state == InstanceState.Alive
             if alive and seen.topic_name in wanted and seen.participant_key != own:
                 known = about.get(seen.participant_key, {})
-                writer = Writer(*(known.get(key, "unknown") for key in ("__ProcessName", "__Pid", "__Hostname")))
+                process, pid, host = (known.get(key, "unknown") for key in ("__ProcessName", "__Pid", "__Hostname"))
+                writer = Writer(process, pid, host, str(seen.participant_key))
                 found.setdefault(seen.topic_name, []).append(writer)
         return found
 
@@ -225,11 +233,12 @@ class CycloneDomain:
 
 
 class Writer(NamedTuple):
-    """Somebody who writes to a topic: what its DDS library tells of the process."""
+    """Somebody who writes to a topic: what its DDS library tells of the process, and the participant's id."""
 
     process: str
     pid: str
     host: str
+    participant: str
 
     def __str__(self) -> str:
         return f"{self.process} (process {self.pid} on {self.host})"

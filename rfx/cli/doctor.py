@@ -35,24 +35,51 @@ class Check:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``rfx doctor``."""
     parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+    parser.add_argument(
+        "--robot",
+        metavar="IFACE",
+        default=None,
+        help="look at the robot behind this network interface; commands nothing",
+    )
+    parser.add_argument("--domain", type=int, default=0, help="with --robot: DDS domain id (default 0, as on a robot)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="with --robot: how long to wait for an answer (default 3)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print all checks; 0 unless something that rfx needs fails."""
-    checks = check_all()
+    """Print all checks; 0 unless something that rfx needs, or the robot, fails."""
+    if args.robot is None:
+        checks = check_all()
+    else:
+        from rfx import arrays
+        from rfx.cli.doctor_robot import check_robot
+
+        domain = arrays.integer(args.domain, "--domain", minimum=0, maximum=230)
+        checks = check_robot(args.robot, domain, arrays.number(args.patience, "--patience", above=0, maximum=600))
     print(json.dumps([asdict(c) for c in checks], indent=2) if args.json else format_checks(checks))
     return 1 if any(c.status == "fail" for c in checks) else 0
 
 
 def check_all() -> list[Check]:
     """Return every check; takes about half a second, raises nothing and waits for nothing."""
-    checks: list[Check] = []
-    for name, look in CHECKS:
-        try:
-            checks.append(look())
-        except Exception as error:  # a check that breaks is a finding, not the end of the doctor
-            checks.append(Check(name, "warn", f"could not be looked at: {type(error).__name__}: {error}"))
-    return checks
+    return [_looked(name, look) for name, look in CHECKS]
+
+
+def check_named(name: str) -> Check:
+    """Return one check."""
+    return _looked(name, dict(CHECKS)[name])
+
+
+def _looked(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except Exception as error:  # a check that breaks is a finding, not the end of the doctor
+        return Check(name, "warn", f"could not be looked at: {type(error).__name__}: {error}")
 
 
 def format_checks(checks: list[Check]) -> str:
@@ -175,6 +202,10 @@ def _optional(name: str, module: str, distribution: str, extra: str, purpose: st
     return Check(name, "ok", f"{distribution} {_version(distribution) or 'of unknown version'}")
 
 
+def _zenoh() -> Check:
+    return _optional("zenoh", "zenoh", "eclipse-zenoh", "zenoh", "no robot can be reached through a bridge")
+
+
 def _physics() -> Check:
     distribution = "mujoco-core" if _version("mujoco-core") else "mujoco"
     return _optional("physics", "mujoco", distribution, "sim", "the simulated robot is a stand-in that cannot fall")
@@ -207,6 +238,7 @@ CHECKS: list[tuple[str, Callable[[], Check]]] = [
     ("cores", _cores),
     ("network", _network),
     ("dds", _dds),
+    ("zenoh", _zenoh),
     ("physics", _physics),
     ("plots", _plots),
     ("training", _training),

@@ -8,6 +8,7 @@ classes do the work.
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -173,22 +174,36 @@ class CycloneDomain:
         self._endpoints.append(made)
         return made
 
+    @property
+    def participant_id(self) -> str:
+        """What other participants know this one by."""
+        if self._participant is None:
+            raise InvalidStateError(f"{self!r} is closed")
+        return str(self._participant.guid)
+
     def writers_of(self, topic: str) -> list["Writer"]:
         """Who else writes to a topic, as far as discovery has come; writers of this participant are left out."""
+        return self.writers([topic]).get(topic, [])
+
+    def writers(self, topics: Iterable[str]) -> dict[str, list["Writer"]]:
+        """Who else writes to these topics, by topic; see :meth:`writers_of`."""
         if self._closed:
             raise InvalidStateError(f"{self!r} is closed")
+        wanted = frozenset(topics)
         own = self._participant.guid  # type: ignore[union-attr]
         if self._discovered is None:
             kinds = BuiltinTopicDcpsPublication, BuiltinTopicDcpsParticipant
             self._discovered = [BuiltinDataReader(self._participant, kind) for kind in kinds]
         publications, participants = (reader.read(MOST_SEEN) for reader in self._discovered)
         about = {p.key: _properties(p.qos) for p in participants if p.sample_info.valid_data}
-        found = []
+        found: dict[str, list[Writer]] = {}
         for seen in publications:
             alive = seen.sample_info.valid_data and seen.sample_info.instance_state == InstanceState.Alive
-            if alive and seen.topic_name == topic and seen.participant_key != own:
+            if alive and seen.topic_name in wanted and seen.participant_key != own:
                 known = about.get(seen.participant_key, {})
-                found.append(Writer(*(known.get(key, "unknown") for key in ("__ProcessName", "__Pid", "__Hostname"))))
+                process, pid, host = (known.get(key, "unknown") for key in ("__ProcessName", "__Pid", "__Hostname"))
+                writer = Writer(process, pid, host, str(seen.participant_key))
+                found.setdefault(seen.topic_name, []).append(writer)
         return found
 
     def close(self) -> None:
@@ -218,11 +233,12 @@ class CycloneDomain:
 
 
 class Writer(NamedTuple):
-    """Somebody who writes to a topic: what its DDS library tells of the process."""
+    """Somebody who writes to a topic: what its DDS library tells of the process, and the participant's id."""
 
     process: str
     pid: str
     host: str
+    participant: str
 
     def __str__(self) -> str:
         return f"{self.process} (process {self.pid} on {self.host})"

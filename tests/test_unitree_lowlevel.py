@@ -65,10 +65,12 @@ finish(out)
 
 def test_unitrees_low_level_classes_free_the_motors_and_stand_our_robot_up(domain_id):
     pytest.importorskip("mujoco", reason="mujoco-core is not installed")
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        with Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal", command_timeout_s=5.0)) as robot:
-            got = run_script(STAND, domain_id)
-            assert robot.mode == "commanded"
+    with (
+        CycloneDomain(domain_id, LOOPBACK) as domain,
+        Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal", command_timeout_s=5.0)) as robot,
+    ):
+        got = run_script(STAND, domain_id)
+        assert robot.mode == "commanded"
     assert (got["mode"], got["released"], got["mode after"]) == ("normal", 0, "")
     assert robot.counters.commands > 50
     assert robot.counters.refused == 0

@@ -1,4 +1,4 @@
-"""Unitree's own Python SDK against our simulated robot: it asks, our robot answers and moves. Skipped where it is not installed."""
+"""Unitree's own Python SDK against our simulated robot: it asks, our robot answers and moves. Skipped without it."""
 
 import pytest
 from unitree_here import Running, needs_sdk, run_script
@@ -55,9 +55,11 @@ finish(out)
 
 def test_unitrees_sport_client_stands_walks_sits_and_lies_down_our_robot(domain_id):
     pytest.importorskip("mujoco", reason="mujoco-core is not installed")
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        with Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal")) as robot:
-            got = run_script(SCRIPT, domain_id)
+    with (
+        CycloneDomain(domain_id, LOOPBACK) as domain,
+        Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal")) as robot,
+    ):
+        got = run_script(SCRIPT, domain_id)
     assert got.pop("mode") == "normal"
     assert got.pop("walking") == 3
     assert got.pop("unknown") == RpcCode.NOT_IMPLEMENTED

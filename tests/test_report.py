@@ -24,6 +24,7 @@ def make_log(**changes):
     values = {
         "time_s": t,
         "q": q,
+        "dq": rng.normal(size=(len(t), 12)),
         "q_target": q + 0.05,
         "tau": rng.normal(size=(len(t), 12)),
         "height_m": height,
@@ -256,14 +257,14 @@ def test_report_files(tmp_path):
     log = make_log()
     summary = summarise(log)
     written = write_report(log, summary, tmp_path / "out")
-    assert {p.name for p in written} == {"summary.json", "plots.png", "robot.png", "report.html"}
+    assert {p.name for p in written} == {"summary.json", "plots.png", "joints.png", "robot.png", "report.html"}
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     picture = decode_png((tmp_path / "out" / "robot.png").read_bytes())
     assert picture.shape == (40, 106, 3)
     assert picture[0, 0, 0] == 10
     assert picture[0, -1, 0] == 200
     images = read_page(tmp_path / "out" / "report.html").images
-    assert len(images) == 2
+    assert len(images) == 3
     assert all(src.startswith("data:image/png;base64,") for src in images)
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
@@ -293,7 +294,7 @@ def test_report_refuses_a_file_for_its_folder(tmp_path):
 
 
 def test_page_escapes_text(tmp_path):
-    log = make_log(plant="<script>alert(1)</script>")
+    log = make_log(plant="<script>alert(1)</script>", pictures=[])
     write_report(log, summarise(log), tmp_path)
     assert "<script>" not in (tmp_path / "report.html").read_text()
 

@@ -1,39 +1,16 @@
-"""Unitree's own Python SDK against our simulated robot: it asks, our robot answers and moves. Skipped where it is not installed.
-
-Its messages declare octets as uint8, which cyclonedds 11 takes for another type than the robot's; while its classes are
-imported the name stands for byte. It runs in a process of its own, because it sets up DDS for the whole process.
-"""
-
-import importlib.util
-import json
-import subprocess
-import sys
-import threading
+"""Unitree's own Python SDK against our simulated robot: it asks, our robot answers and moves. Skipped without it."""
 
 import pytest
+from unitree_here import Running, needs_sdk, run_script
 
-from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain, configuration
+from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.simulated import SimulatedGo2
 from rfx.go2.topics import RpcCode
 from rfx.sim import make_plant
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("unitree_sdk2py") is None, reason="unitree-sdk2py-dimos is not installed"),
-]  # fmt: skip
+pytestmark = needs_sdk
 
 SCRIPT = """
-import json, os, sys, time
-from cyclonedds.idl import types
-kept, types.uint8 = types.uint8, types.byte
-from unitree_sdk2py.core import channel
-from unitree_sdk2py.go2.sport.sport_client import SportClient
-from unitree_sdk2py.comm.motion_switcher.motion_switcher_client import MotionSwitcherClient
-from unitree_sdk2py.idl.unitree_go.msg.dds_ import LowState_, SportModeState_
-from unitree_sdk2py.utils.crc import CRC
-types.uint8 = kept
-channel.ChannelConfigAutoDetermine = sys.argv[2]
-channel.ChannelFactoryInitialize(int(sys.argv[1]))
 sport, low = [], []
 seen = channel.ChannelSubscriber("rt/sportmodestate", SportModeState_)
 seen.Init(sport.append, 10)
@@ -72,25 +49,17 @@ out["release"] = switcher.ReleaseMode()[0]
 out["released"] = client.StandUp()
 state = low[-1]
 out["checksum"] = state.crc == CRC().Crc(state)
-print(json.dumps(out), flush=True)
-os._exit(0)
+finish(out)
 """
 
 
 def test_unitrees_sport_client_stands_walks_sits_and_lies_down_our_robot(domain_id):
     pytest.importorskip("mujoco", reason="mujoco-core is not installed")
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        robot = SimulatedGo2(make_plant("mujoco"), domain, mode="normal")
-        thread = threading.Thread(target=robot.run)
-        thread.start()
-        try:
-            command = [sys.executable, "-c", SCRIPT, str(domain_id), configuration(LOOPBACK)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-        finally:
-            robot.stop()
-            thread.join(10)
-    assert done.returncode == 0, done.stderr
-    got = json.loads(done.stdout.splitlines()[-1])
+    with (
+        CycloneDomain(domain_id, LOOPBACK) as domain,
+        Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal")) as robot,
+    ):
+        got = run_script(SCRIPT, domain_id)
     assert got.pop("mode") == "normal"
     assert got.pop("walking") == 3
     assert got.pop("unknown") == RpcCode.NOT_IMPLEMENTED

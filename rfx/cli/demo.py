@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", type=int, default=None, help="DDS domain id (default: by process id)")
     parser.add_argument("--out", type=Path, default=Path("rfx-demo"), help="folder of the report (default rfx-demo)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON and nothing else")
-    parser.add_argument("--no-pictures", action="store_true", help="leave the rendered pictures out")
+    parser.add_argument("--no-pictures", action="store_true", help="leave the pictures and the sheet of all joints out")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ class Recorder:
         self.n = 0
         self.capacity = capacity
         self.time_s = np.zeros(capacity)
-        self.q, self.q_target, self.tau = (np.zeros((capacity, 12)) for _ in range(3))
+        self.q, self.dq, self.q_target, self.tau = (np.zeros((capacity, 12)) for _ in range(4))
         self.position, self.quaternion = np.full((capacity, 3), np.nan), np.full((capacity, 4), np.nan)
         self.work_ns = np.zeros(capacity, np.int64)
         self.stages_ns = {name: np.zeros(capacity, np.int64) for name in STAGES}
@@ -181,7 +181,8 @@ class DemoRun:
                 go2.send(cmd)
             i = record.n
             record.n += 1
-            record.time_s[i], record.q[i], record.q_target[i], record.tau[i] = time_s, low.q, target, low.tau_est
+            record.time_s[i], record.q[i], record.dq[i] = time_s, low.q, low.dq
+            record.q_target[i], record.tau[i] = target, low.tau_est
             record.quaternion[i] = low.imu_state.quaternion
             if i % SPORT_STATE_EVERY == 0:
                 sport = go2.sport_state()
@@ -210,6 +211,7 @@ class DemoRun:
         return DemoLog(
             time_s=r.cut(r.time_s),
             q=r.cut(r.q),
+            dq=r.cut(r.dq),
             q_target=r.cut(r.q_target),
             tau=r.cut(r.tau),
             height_m=r.cut(r.position)[:, 2],

@@ -1,4 +1,4 @@
-"""Pictures of the demo, drawn afterwards from what was recorded."""
+"""Pictures of the robot, drawn afterwards from what was recorded."""
 
 from typing import TYPE_CHECKING
 
@@ -35,12 +35,17 @@ def moments(
 
 
 def picture(
-    q: NDArray[np.float64], position: NDArray[np.float64], quaternion: NDArray[np.float64], camera: Camera
+    q: NDArray[np.float64],
+    position: NDArray[np.float64],
+    quaternion: NDArray[np.float64],
+    camera: Camera,
+    width: int = WIDTH,
+    height: int = HEIGHT,
 ) -> NDArray[np.uint8]:
     """Draw the robot with these joints and this pose of its trunk."""
     places, rotations = link_poses(q)
     turn = np.asarray(Quaternion(*map(float, quaternion)).to_rotation_matrix())
-    return draw(places @ turn.T + position, turn @ rotations, WIDTH, HEIGHT, camera)
+    return draw(places @ turn.T + position, turn @ rotations, width, height, camera)
 
 
 def take(

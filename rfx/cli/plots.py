@@ -5,25 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rfx.errors import MissingDependencyError
+from rfx.cli.colours import BLUE, GREEN, GREY, ORANGE, RED, canvas
 from rfx.robots.go2 import MOTOR_NAMES
 
 if TYPE_CHECKING:
     from rfx.cli.report import DemoLog
 
-# Okabe and Ito's palette, which the colour-blind can tell apart
-BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#D55E00", "#009E73", "#999999", "#CC79A7"
-
 
 def plot_bytes(log: "DemoLog") -> bytes:
     """Return the plots as the bytes of a PNG file; MissingDependencyError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("plots need matplotlib: pip install 'rfx[demo]'") from error
-    figure = Figure(figsize=(12, 10), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas((12, 10))
     grid = figure.add_gridspec(5, 3, height_ratios=[1, 1, 1, 1.1, 1.1])
     for row, part in enumerate(("hip", "thigh", "calf")):
         axes = figure.add_subplot(grid[row, :2])

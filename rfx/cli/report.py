@@ -1,13 +1,9 @@
 """What a run of the demo was like: numbers, a verdict, a table, a page."""
 
-import base64
-import datetime
 import hashlib
 import html
 import json
 import math
-import os
-import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfx._version import __version__
+from rfx.cli.page import folder, image, page, write_files
 from rfx.cli.png import png_bytes, strip
-from rfx.errors import ConfigError, MissingDependencyError
+from rfx.errors import MissingDependencyError
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 STANDING_M = 0.22  # mean trunk height in "hold" above which the robot stood
@@ -31,6 +28,7 @@ class DemoLog:
 
     time_s: NDArray[np.float64]
     q: NDArray[np.float64]
+    dq: NDArray[np.float64]
     q_target: NDArray[np.float64]
     tau: NDArray[np.float64]
     height_m: NDArray[np.float64]
@@ -173,72 +171,39 @@ def format_table(summary: dict[str, Any]) -> str:
 
 
 def write_report(log: DemoLog, summary: dict[str, Any], directory: Path) -> list[Path]:
-    """Write summary.json, plots.png, robot.png and report.html; each appears whole or not at all.
+    """Write summary.json, plots.png, joints.png, robot.png and report.html; each appears whole or not at all.
 
-    Without matplotlib the plots are left out and the page says so. Returns the files that were written.
+    Without pictures robot.png and joints.png are left out; without matplotlib the plots are, and the page says so.
+    Returns the files that were written.
     """
-    if directory.exists() and not directory.is_dir():
-        raise ConfigError(f"expected {directory} to be a folder, it is a file")
-    directory.mkdir(parents=True, exist_ok=True)
+    folder(directory)
     files = {"summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode()}
     try:
+        from rfx.cli.joint_plots import joint_bytes
         from rfx.cli.plots import plot_bytes
 
         files["plots.png"] = plot_bytes(log)
+        if log.pictures:
+            files["joints.png"] = joint_bytes(log.time_s, log.q, log.dq, log.tau, log.phases, target=log.q_target)
         note = ""
     except MissingDependencyError as error:
         note = str(error)
     if log.pictures:
         files["robot.png"] = png_bytes(strip([picture for _, picture in log.pictures]))
     files["report.html"] = _page(log, summary, files, note).encode()
-    written = []
-    for name, data in files.items():
-        _write_atomically(directory / name, data)
-        written.append(directory / name)
-    return written
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "pre{background:#f4f4f4;padding:1rem;overflow-x:auto;font-size:13px}img{max-width:100%}"
-    ".ok{color:#05664a}.bad{color:#b02a1b}figcaption{color:#555;font-size:14px}"
-)
+    return write_files(directory, files)
 
 
 def _page(log: DemoLog, summary: dict[str, Any], files: dict[str, bytes], note: str) -> str:
-    def image(name: str, caption: str) -> str:
-        if name not in files:
-            return ""
-        data = base64.b64encode(files[name]).decode()
-        text = html.escape(caption)
-        return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"/><figcaption>{text}</figcaption></figure>'
-
     passed = summary["verdict"]["passed"]
     moments = "; ".join(title for title, _ in log.pictures)
-    when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    where = (
-        f"rfx {__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}, {platform.machine()}"
-    )
+    verdict = f"<strong>{'Passed' if passed else 'Failed'}</strong>: {html.escape(summary['verdict']['text'])}."
     parts = [
-        "<!DOCTYPE html>",
-        f'<html lang="en"><head><meta charset="utf-8"/><title>rfx demo</title><style>{STYLE}</style></head><body>',
-        "<h1>rfx demo</h1>",
-        f'<p class="{"ok" if passed else "bad"}"><strong>{"Passed" if passed else "Failed"}</strong>: '
-        f"{html.escape(summary['verdict']['text'])}.</p>",
-        image("robot.png", f"The robot as recorded: {moments}"),
-        image("plots.png", "Joints, body and timing over the run"),
+        f'<p class="{"ok" if passed else "bad"}">{verdict}</p>',
+        image("robot.png", files.get("robot.png"), f"The robot as recorded: {moments}"),
+        image("plots.png", files.get("plots.png"), "Joints, body and timing over the run"),
+        image("joints.png", files.get("joints.png"), "All joints, with their limits"),
         f"<p>{html.escape(note)}</p>" if note else "",
         f"<pre>{html.escape(format_table(summary))}</pre>",
-        f"<p>{html.escape(where)}; {when}. All numbers: summary.json beside this page.</p>",
-        "</body></html>",
     ]
-    return "\n".join(p for p in parts if p) + "\n"
+    return page("rfx demo", parts)

@@ -5,9 +5,14 @@ import json
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from rfx.cli import robot_log, robot_watch
+from rfx.cli.page import folder
+from rfx.errors import ConfigError
+
+DEFAULT_OUT = Path("rfx-robot")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     simulate.add_argument("--seconds", type=float, default=None, help="end after so many simulated seconds")
     simulate.add_argument(
+        "--view", action="store_true", help="at the end draw pictures, a moving picture, the path and all joints"
+    )
+    simulate.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder for --view (default rfx-robot)")
+    simulate.add_argument(
         "--tied", action="store_true", help="when standard input closes: damping, then end (for a parent process)"
     )
     simulate.set_defaults(robot_run=run_simulate)
@@ -51,15 +60,21 @@ def run(args: argparse.Namespace) -> int:
 
 def run_simulate(args: argparse.Namespace) -> int:
     """Run the simulated robot until it is told to end."""
+    from rfx.cli.tape import Tape
     from rfx.go2.backends.cyclone import CycloneDomain
     from rfx.go2.faults import Fault, Faults
     from rfx.go2.simulated import Push, SimulatedGo2
     from rfx.sim import make_plant
 
+    if args.out is not None and not args.view:
+        raise ConfigError("--out is the folder of --view, which was not asked for")
+    if args.view:
+        folder(args.out or DEFAULT_OUT)  # now, not when the run is over
     pushes = [Push.parse(text) for text in args.push]
     faults = Faults(Fault.parse(text) for text in args.fault)
     plant = make_plant(args.plant)
     plant.reset(args.pose)
+    tape = Tape()
     with CycloneDomain(args.domain, args.interface) as domain:
         robot = SimulatedGo2(
             plant,
@@ -70,6 +85,7 @@ def run_simulate(args: argparse.Namespace) -> int:
             say=_say,
             mode="normal" if args.sport else "",
             faults=faults,
+            watch=(lambda state: tape.take(state, robot.activity)) if args.view else None,
         )
         _say(plant.description)
         _say(f"domain {args.domain} on {args.interface}, {'lockstep' if args.lockstep else 'real time'}, ready")
@@ -82,9 +98,16 @@ def run_simulate(args: argparse.Namespace) -> int:
             counters = robot.run(args.seconds)
         except KeyboardInterrupt:
             counters = robot.counters
-        summary = {"mode": robot.mode, "seconds": plant.state.time, **vars(counters)}
+        summary: dict[str, Any] = {"mode": robot.mode, "seconds": plant.state.time, **vars(counters)}
+        if robot.stats is not None:
+            summary["missed_ticks"] = robot.stats.missed_ticks
         _say(f"ended after {plant.state.time:.3f} s in mode {robot.mode}")
         print(json.dumps(summary), flush=True)
+    if args.view:
+        from rfx.cli.robot_view import say_written, write_view
+
+        about.pop("ready")
+        say_written(write_view(tape.motion(), {**about, "robot": summary}, args.out or DEFAULT_OUT))
     return 0
 
 

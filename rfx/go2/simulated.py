@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rfx import arrays
-from rfx.control import ControlLoop
+from rfx.control import ControlLoop, ControlLoopStats
 from rfx.errors import CodecError, ConfigError
 from rfx.go2 import topics
 from rfx.go2.faults import Faults, Line
@@ -31,7 +31,7 @@ from rfx.go2.robot_messages import RobotMessages
 from rfx.go2.services import FORMS, Leases, MotionSwitcher, Service
 from rfx.go2.sport_mode import SportMode
 from rfx.robots.go2 import NUM_MOTORS
-from rfx.sim.plant import JointCommand, Plant
+from rfx.sim.plant import JointCommand, Plant, PlantState
 
 __all__ = ["PERIOD_S", "SPORT_STATE_EVERY", "Push", "RobotCounters", "SimulatedGo2"]
 
@@ -82,6 +82,13 @@ class SimulatedGo2:
         robot out of the box starts in one.
     faults : Faults, optional
         What goes wrong.
+    watch : callable, optional
+        Takes the true state of the plant after each step; it is called from the robot's loop and has to be quick.
+
+    Attributes
+    ----------
+    stats : ControlLoopStats or None
+        How well the wall clock was kept, after a run in real time.
     """
 
     def __init__(
@@ -95,6 +102,7 @@ class SimulatedGo2:
         say: Callable[[str], None] = lambda line: None,
         mode: str = "",
         faults: Faults | None = None,
+        watch: Callable[[PlantState], None] | None = None,
     ) -> None:
         if mode not in ("", *FORMS):
             raise ConfigError(f"expected mode to be '' or one of {', '.join(FORMS)}, got {mode!r}")
@@ -103,7 +111,9 @@ class SimulatedGo2:
         self.command_timeout_s = arrays.number(command_timeout_s, "command_timeout_s", above=0)
         self.counters = RobotCounters()
         self.faults = Faults() if faults is None else faults
+        self.stats: ControlLoopStats | None = None
         self._say = say
+        self._watch = watch
         self._pushes = sorted(pushes, key=lambda p: p.start_s)
         if self._pushes and not plant.can_fall:
             say("the base is fixed: pushes are left out")
@@ -147,6 +157,11 @@ class SimulatedGo2:
     def tick(self) -> int:
         """Milliseconds of simulated time, as ``LowState.tick`` carries them."""
         return self.counters.steps * 2
+
+    @property
+    def activity(self) -> str:
+        """What it does, in words: the sport mode's own mode, or :attr:`mode`."""
+        return self.sport.mode.name.lower().replace("_", " ") if self.switcher.name else self.mode
 
     @property
     def mode(self) -> str:
@@ -194,7 +209,7 @@ class SimulatedGo2:
             self._publish()
             return not self._over(last)
 
-        ControlLoop(1.0 / PERIOD_S, tick, name="simulated go2", late_policy="skip").run()
+        self.stats = ControlLoop(1.0 / PERIOD_S, tick, name="simulated go2", late_policy="skip").run()
 
     def _run_lockstep(self, last: float) -> None:
         self._publish()
@@ -321,6 +336,8 @@ class SimulatedGo2:
             self.sport.update(self._sensed, self._command, self.faults.complaint())
         command = self._damping if self._damped else self._command
         self._now = self.plant.step(self.faults.bend(command))
+        if self._watch is not None:
+            self._watch(self._now)
         self._sensed = self.faults.measure(self._now)
         self.counters.steps += 1
 

@@ -4,6 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfx.skills.agent import Agent as Agent
+    from rfx.skills.agent import MockAgent as MockAgent
+    from rfx.skills.agent_config import AgentConfig as AgentConfig
+    from rfx.skills.agent_config import AgentResult as AgentResult
     from rfx.skills.annotations import Bound as Bound
     from rfx.skills.annotations import Length as Length
     from rfx.skills.audit import AuditEntry as AuditEntry
@@ -13,21 +17,51 @@ if TYPE_CHECKING:
     from rfx.skills.decorator import Skill as Skill
     from rfx.skills.decorator import skill as skill
     from rfx.skills.formats import ToolCall as ToolCall
+    from rfx.skills.messages import Answers as Answers
+    from rfx.skills.messages import Instruction as Instruction
+    from rfx.skills.messages import Model as Model
+    from rfx.skills.messages import Reply as Reply
+    from rfx.skills.messages import Request as Request
+    from rfx.skills.messages import Usage as Usage
+    from rfx.skills.mock import MockModel as MockModel
+    from rfx.skills.models import AnthropicModel as AnthropicModel
+    from rfx.skills.models import OpenAIChatModel as OpenAIChatModel
+    from rfx.skills.models import OpenAIResponsesModel as OpenAIResponsesModel
+    from rfx.skills.models import model_for as model_for
     from rfx.skills.registry import SkillRegistry as SkillRegistry
     from rfx.skills.result import SkillResult as SkillResult
+    from rfx.skills.transcript import Transcript as Transcript
+    from rfx.skills.transcript import TranscriptEntry as TranscriptEntry
 
 # public name -> the module it lives in
 _HOME = {
+    "Agent": "rfx.skills.agent",
+    "AgentConfig": "rfx.skills.agent_config",
+    "AgentResult": "rfx.skills.agent_config",
+    "Answers": "rfx.skills.messages",
+    "AnthropicModel": "rfx.skills.models",
     "AuditEntry": "rfx.skills.audit",
     "AuditLog": "rfx.skills.audit",
     "Bound": "rfx.skills.annotations",
     "CancelToken": "rfx.skills.cancel",
+    "Instruction": "rfx.skills.messages",
     "Length": "rfx.skills.annotations",
+    "MockAgent": "rfx.skills.agent",
+    "MockModel": "rfx.skills.mock",
+    "Model": "rfx.skills.messages",
+    "OpenAIChatModel": "rfx.skills.models",
+    "OpenAIResponsesModel": "rfx.skills.models",
+    "Reply": "rfx.skills.messages",
+    "Request": "rfx.skills.messages",
     "Skill": "rfx.skills.decorator",
     "SkillCancelled": "rfx.skills.cancel",
     "SkillRegistry": "rfx.skills.registry",
     "SkillResult": "rfx.skills.result",
     "ToolCall": "rfx.skills.formats",
+    "Transcript": "rfx.skills.transcript",
+    "TranscriptEntry": "rfx.skills.transcript",
+    "Usage": "rfx.skills.messages",
+    "model_for": "rfx.skills.models",
     "skill": "rfx.skills.decorator",
 }
 

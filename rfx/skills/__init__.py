@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from rfx.skills.models import model_for as model_for
     from rfx.skills.registry import SkillRegistry as SkillRegistry
     from rfx.skills.result import SkillResult as SkillResult
+    from rfx.skills.scripted import ScriptedServer as ScriptedServer
+    from rfx.skills.scripted import ServerTurn as ServerTurn
     from rfx.skills.transcript import Transcript as Transcript
     from rfx.skills.transcript import TranscriptEntry as TranscriptEntry
 
@@ -53,6 +55,8 @@ _HOME = {
     "OpenAIResponsesModel": "rfx.skills.models",
     "Reply": "rfx.skills.messages",
     "Request": "rfx.skills.messages",
+    "ScriptedServer": "rfx.skills.scripted",
+    "ServerTurn": "rfx.skills.scripted",
     "Skill": "rfx.skills.decorator",
     "SkillCancelled": "rfx.skills.cancel",
     "SkillRegistry": "rfx.skills.registry",

@@ -147,14 +147,12 @@ class Transcript:
         """
         with open(path, encoding="utf-8") as file:
             try:
-                lines = file.read().splitlines()
+                lines = file.read().removesuffix("\n").split("\n")
             except UnicodeDecodeError as error:
                 raise CodecError(f"expected a transcript in UTF-8, got {error}") from None
-        head = _line(lines[0] if lines else "", 1)
+        head = _line(lines[0], 1)
         if head.get("format") != FORMAT or head.get("version") != VERSION or not isinstance(head.get("about"), dict):
-            raise CodecError(
-                f"expected line 1 to say {FORMAT!r} version {VERSION}, got {shown(lines[0] if lines else '')}"
-            )
+            raise CodecError(f"expected line 1 to say {FORMAT!r} version {VERSION}, got {shown(lines[0])}")
         made = cls(head["about"])
         for number, line in enumerate(lines[1:], 2):
             made._entries.append(_entry(_line(line, number), number))

@@ -207,7 +207,7 @@ class AgentRun:
                 if found is not None and found.stops and refused is None:
                     seen = self._stops()  # the model's own: what it asked for after it may move
                 results.append((call, self._cut(result)))
-                data = {"id": call.id, "skill": call.name, "call": result.call, **results[-1][1].to_dict()}
+                data = {"id": call.id, "skill": _asked(call), "call": result.call, **results[-1][1].to_dict()}
                 self.note("result", data, time.monotonic() - begun)
         finally:
             for call in reply.calls[len(results) :]:  # interrupted: the conversation stays one that can go on
@@ -289,7 +289,7 @@ class AgentRun:
     def _write_down(self, call: ToolCall, result: SkillResult) -> SkillResult:
         """Enter a call that is not made in the audit log."""
         log, came = self.registry.audit, time.time_ns()
-        asked = call.name[:80] if isinstance(call.name, str) else shown(call.name)
+        asked = _asked(call)
         logged = to_json(call.arguments, items=32, text=200, depth=6, size=2000)
         number = log.number()
         begin = {"call": number, "time_ns": came, "caller": self._caller, "skill": asked, "arguments": logged}
@@ -305,6 +305,11 @@ class AgentRun:
             return result
         kept = str(to_json(result.value, text=most))[:most]
         return replace(result, value=f"{kept}... (cut: {len(text)} characters)")
+
+
+def _asked(call: ToolCall) -> str:
+    """Return the name of a call as the audit log has it."""
+    return call.name[:80] if isinstance(call.name, str) else shown(call.name)
 
 
 def _no(kind: str, error: str, hint: str) -> SkillResult:

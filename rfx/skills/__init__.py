@@ -8,26 +8,58 @@ if TYPE_CHECKING:
     from rfx.skills.annotations import Length as Length
     from rfx.skills.audit import AuditEntry as AuditEntry
     from rfx.skills.audit import AuditLog as AuditLog
+    from rfx.skills.caller import Caller as Caller
+    from rfx.skills.caller import current_caller as current_caller
+    from rfx.skills.caller import report_progress as report_progress
     from rfx.skills.cancel import CancelToken as CancelToken
     from rfx.skills.cancel import SkillCancelled as SkillCancelled
     from rfx.skills.decorator import Skill as Skill
     from rfx.skills.decorator import skill as skill
     from rfx.skills.formats import ToolCall as ToolCall
+    from rfx.skills.gait_robot import GaitGo2 as GaitGo2
+    from rfx.skills.go2 import Go2Skills as Go2Skills
+    from rfx.skills.guard import Guard as Guard
+    from rfx.skills.guarded import GuardedRobot as GuardedRobot
+    from rfx.skills.guarded import Move as Move
+    from rfx.skills.limits import Circle as Circle
+    from rfx.skills.limits import Polygon as Polygon
+    from rfx.skills.limits import SkillLimits as SkillLimits
     from rfx.skills.registry import SkillRegistry as SkillRegistry
+    from rfx.skills.result import SkillError as SkillError
     from rfx.skills.result import SkillResult as SkillResult
+    from rfx.skills.robots import Go2Robot as Go2Robot
+    from rfx.skills.robots import RobotPose as RobotPose
+    from rfx.skills.robots import SkillRobot as SkillRobot
+    from rfx.skills.simulated import KinematicGo2 as KinematicGo2
 
 # public name -> the module it lives in
 _HOME = {
     "AuditEntry": "rfx.skills.audit",
     "AuditLog": "rfx.skills.audit",
     "Bound": "rfx.skills.annotations",
+    "Caller": "rfx.skills.caller",
     "CancelToken": "rfx.skills.cancel",
+    "Circle": "rfx.skills.limits",
+    "GaitGo2": "rfx.skills.gait_robot",
+    "Go2Robot": "rfx.skills.robots",
+    "Go2Skills": "rfx.skills.go2",
+    "Guard": "rfx.skills.guard",
+    "GuardedRobot": "rfx.skills.guarded",
+    "KinematicGo2": "rfx.skills.simulated",
     "Length": "rfx.skills.annotations",
+    "Move": "rfx.skills.guarded",
+    "Polygon": "rfx.skills.limits",
+    "RobotPose": "rfx.skills.robots",
     "Skill": "rfx.skills.decorator",
     "SkillCancelled": "rfx.skills.cancel",
+    "SkillError": "rfx.skills.result",
+    "SkillLimits": "rfx.skills.limits",
     "SkillRegistry": "rfx.skills.registry",
     "SkillResult": "rfx.skills.result",
+    "SkillRobot": "rfx.skills.robots",
     "ToolCall": "rfx.skills.formats",
+    "current_caller": "rfx.skills.caller",
+    "report_progress": "rfx.skills.caller",
     "skill": "rfx.skills.decorator",
 }
 

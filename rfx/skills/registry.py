@@ -11,12 +11,13 @@ from typing import Any
 from rfx.arrays import number
 from rfx.errors import ConfigError, DTypeError
 from rfx.skills.audit import AuditEntry, AuditLog
+from rfx.skills.caller import current_caller
 from rfx.skills.cancel import SkillCancelled
 from rfx.skills.decorator import Skill, checked_effects, checked_name, skill, words
 from rfx.skills.formats import ToolFormats
 from rfx.skills.plain import shown, to_json
 from rfx.skills.problems import Problems
-from rfx.skills.result import SkillResult
+from rfx.skills.result import SkillError, SkillResult
 from rfx.skills.slot import MoverSlot, Turn
 
 _THROUGH = (KeyboardInterrupt, SystemExit)
@@ -178,9 +179,10 @@ class SkillRegistry(ToolFormats):
             SystemExit come through, after the robot was stopped if it was moving.
         """
         begun, came = time.monotonic(), time.time_ns()
+        asking = current_caller()
         found = self.get(name)
         asked = name[:80] if isinstance(name, str) else shown(name)
-        who = to_json(caller, items=8, text=80)
+        who = to_json(caller or (asking.name if asking is not None else ""), items=8, text=80)
         logged = to_json(arguments, items=32, text=200, depth=6, size=2000)
         given = {} if arguments is None else arguments
         call = self.audit.number()
@@ -199,7 +201,12 @@ class SkillRegistry(ToolFormats):
                     hint = "Tell the operator. Skills that read or stop still work."
                     result = _no("audit", "the call could not be written to the audit log, so nothing moves", hint)
                 else:
-                    result = self._checked(found, given, turn)
+                    forget = asking.on_gone(turn.token.cancel) if asking is not None else None
+                    try:
+                        result = self._checked(found, given, turn)
+                    finally:
+                        if forget is not None:
+                            forget()
         except _THROUGH:
             raise
         except BaseException as error:  # a dataclass or a consent that raises what is no Exception
@@ -334,7 +341,10 @@ class SkillRegistry(ToolFormats):
     def _outcome(self, found: Skill, value: Any, error: BaseException | None, turn: Turn) -> SkillResult:
         reread = "The robot may have moved. Read its state before you go on." if found.moves else "Try something else."
         if isinstance(error, SkillCancelled) or (found.moves and turn.token.cancelled):
-            return SkillResult(False, value, "stopped", f"{found.name} was ended early: {turn.token.reason}", reread)
+            why = turn.token.reason or str(error)
+            return SkillResult(False, value, "stopped", f"{found.name} was ended early: {why}", reread)
+        if isinstance(error, SkillError):
+            return SkillResult(False, error.value, error.kind, str(error), error.hint or reread)
         if error is not None:
             return _no("failed", f"{found.name} failed: {_said(error)}", reread)
         if found.returns is not None:

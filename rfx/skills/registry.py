@@ -160,7 +160,18 @@ class SkillRegistry(ToolFormats):
         """Name of the skill that moves the robot now, or an empty string."""
         return self._slot.mover
 
-    def execute(self, name: str, arguments: dict[str, Any] | None = None, *, caller: str = "") -> SkillResult:
+    def ticket(self) -> Turn:
+        """Say that a call has come now, for one that :meth:`execute` gets only later: stops in between count for it."""
+        return self._slot.turn("")
+
+    def execute(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        caller: str = "",
+        ticket: Turn | None = None,
+    ) -> SkillResult:
         """Check the arguments, run the skill, and say how it went.
 
         Parameters
@@ -170,7 +181,9 @@ class SkillRegistry(ToolFormats):
         arguments : dict, optional
             By name, as they come out of JSON. Unknown ones are refused.
         caller : str
-            Who asks, for the audit log.
+            Who asks, for the audit log; the name of the :class:`Caller` whose block this is by default.
+        ticket : Turn, optional
+            Of :meth:`ticket`, for this one call.
 
         Returns
         -------
@@ -193,7 +206,8 @@ class SkillRegistry(ToolFormats):
                 result = self._stopped(found, given)
                 self.audit.begin(first)
             else:
-                turn = self._slot.turn(found.name if found else "")
+                turn = self._slot.turn("") if ticket is None else ticket
+                turn.skill = found.name if found else ""
                 written = self.audit.begin(first)
                 if found is None:
                     result = self._unknown(asked)

@@ -156,7 +156,7 @@ def test_calls_beyond_the_limit_of_a_run_are_refused_and_end_it(robot):
     result = agent.run("go")
     assert result.ended == "calls"
     assert robot.seen == [("walk", 1.0)] * 3 + ["halt"]
-    assert [kind for *_, kind in result.transcript.calls] == ["", "", "", "limit"]
+    assert [kind for *_, kind in result.transcript.calls] == ["", "", "", "calls"]
 
 
 def test_the_last_call_that_is_allowed_does_not_end_the_run(robot):
@@ -168,7 +168,7 @@ def test_calls_beyond_the_limit_of_a_turn_are_refused_but_not_stops(robot):
     replies = [[WALK, WALK, WALK, ToolCall("halt", {})], "Done."]
     agent = MockAgent(robot=robot, replies=replies, config=AgentConfig(max_calls_per_turn=2))
     assert agent.run("go").ok
-    assert [r.kind for r in answers(agent, 2)] == ["", "", "limit", ""]
+    assert [r.kind for r in answers(agent, 2)] == ["", "", "calls", ""]
     assert robot.seen == [("walk", 1.0)] * 2 + ["halt", "halt"]
 
 

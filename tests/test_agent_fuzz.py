@@ -177,7 +177,7 @@ def test_whatever_a_model_says_the_run_ends_well(block):
         for told in results:
             entry = audit[told["call"]]
             assert (entry.skill, entry.ok, entry.kind) == (told["skill"], told["ok"], told.get("kind", ""))
-        made = [e for e in audit.values() if e.kind not in ("limit", "truncated", "duplicate") and e.skill != "halt"]
+        made = [e for e in audit.values() if e.kind not in ("calls", "truncated", "duplicate") and e.skill != "halt"]
         assert len([e for e in made if "run has ended" not in e.error]) <= config.max_tool_calls
         assert audit[max(audit)].skill == "halt", seed  # the last thing that was done
         for entry in result.transcript:

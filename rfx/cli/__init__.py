@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": ("rfx.cli.doctor", "what this machine has, what is missing and how to get it"),
     "envs": ("rfx.cli.envs", "which environments there are, and a moving picture of one"),
     "robot": ("rfx.cli.robot", "be a simulated Go2 for other programs"),
+    "skills": ("rfx.cli.skills", "a Go2 as tools for a language model, by the Model Context Protocol"),
 }
 INTERRUPTED = 130
 

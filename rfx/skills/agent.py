@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 from rfx.errors import ConfigError, DTypeError, InvalidStateError
 from rfx.skills.agent_config import AgentConfig, AgentResult
@@ -35,7 +35,8 @@ class Agent:
     skills : SkillRegistry or iterable of Skill and callable
         What the model may use. A registry is used as it is, and gets the robot's skills too.
     robot : object, optional
-        Its methods that are skills are registered.
+        Its methods that are skills are registered: a :class:`Go2Skills`, or an object of your own. A Go2, real or
+        simulated, gets a Go2Skills with its usual limits around it.
     config : AgentConfig, optional
         Limits and the system prompt.
     api_key, base_url : str, optional
@@ -80,9 +81,10 @@ class Agent:
         if watch is not None and not callable(watch):
             raise DTypeError(f"expected watch to be callable, got {shown(watch)}")
         self.config = AgentConfig() if config is None else config
-        self.registry = _registry(skills, robot)
-        self.robot = robot
         self.model = model_for(model, api_key=api_key, base_url=base_url, client=client)
+        self.robot = _guarded(robot)
+        self._own = self.robot is not robot
+        self.registry = _registry(skills, self.robot)
         self._secrets = [s for s in (api_key, getattr(self.model, "api_key", None)) if isinstance(s, str)]
         self._watch = watch
         self._lock = threading.Lock()
@@ -161,6 +163,18 @@ class Agent:
         result = self.run(command)
         return result.text if result.ok else f"The run ended early ({result.ended}): {result.error}"
 
+    def close(self) -> None:
+        """End the run that goes on. A guard that the agent put around its robot stops it and lets nothing move it."""
+        self.cancel("the agent was closed")
+        if self._own:
+            self.robot.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def transcript(self) -> Transcript | None:
         """The transcript of the last run, also of one that goes on; None before the first."""
@@ -217,8 +231,29 @@ class MockAgent(Agent):
         return self.registry.execute(name, arguments, caller="agent mock")
 
 
+def _guarded(robot: object) -> Any:
+    """Return the robot with skills: a Go2 gets a guard."""
+    if robot is None:
+        return None
+    from rfx.go2 import Go2
+    from rfx.skills.go2 import Go2Skills
+    from rfx.skills.robots import SkillRobot
+
+    return Go2Skills(robot) if isinstance(robot, (Go2, SkillRobot)) else robot
+
+
 def _registry(skills: Skills | None, robot: object) -> SkillRegistry:
-    registry = skills if isinstance(skills, SkillRegistry) else SkillRegistry(() if skills is None else skills)
+    """Return the registry of an agent: the one that was given, the robot's own, or a new one."""
+    from rfx.skills.go2 import Go2Skills
+
+    if isinstance(skills, SkillRegistry):
+        registry = skills
+    else:
+        registry = (
+            robot.registry() if isinstance(robot, Go2Skills) else SkillRegistry()
+        )  # its log has the guard's lines
+        for one in skills or ():
+            registry.register(one)
     if robot is not None:
         names = [n for n in dir(type(robot)) if isinstance(getattr(type(robot), n, None), Skill)]
         if not names:

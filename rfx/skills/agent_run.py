@@ -13,6 +13,7 @@ from rfx.skills.messages import Answers, Message, Model, Reply, Request, Usage, 
 from rfx.skills.plain import shown, to_json
 from rfx.skills.registry import SkillRegistry
 from rfx.skills.result import SkillResult
+from rfx.skills.slot import Turn
 from rfx.skills.transcript import Transcript, TranscriptEntry, reply_data
 
 _THROUGH = (KeyboardInterrupt, SystemExit)
@@ -29,32 +30,23 @@ class _Ended(Exception):
 
 
 class _Job:
-    """A function in a thread of its own. Once barred, it does not begin."""
+    """A function in a thread of its own."""
 
     def __init__(self, func: Callable[[], Any], name: str, wake: threading.Event) -> None:
         self._func, self._wake = func, wake
-        self._lock = threading.Lock()
-        self.barred = False
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._body, name=name, daemon=True)
 
     def _body(self) -> None:
-        with self._lock:
-            barred = self.barred
         try:
-            if not barred:
-                self.value = self._func()
+            self.value = self._func()
         except BaseException as error:
             self.error = error
         finally:
             self.done = True
             self._wake.set()
-
-    def bar(self) -> None:
-        with self._lock:
-            self.barred = True
 
 
 class AgentRun:
@@ -196,16 +188,16 @@ class AgentRun:
     def _answer(self, reply: Reply, repeated: list[bool]) -> None:
         """Make the calls of a reply one after the other. Each gets an answer, whatever happens."""
         results: list[tuple[ToolCall, SkillResult]] = []
-        seen = self._stops()
+        tickets = [self.registry.ticket() for _ in reply.calls]  # what is stopped from now on does not move
         try:
             for number, call in enumerate(reply.calls):
                 begun = time.monotonic()
                 found = self.registry.get(call.name)
-                refused = self._refused(reply, call, number, repeated[number], seen)
-                result = self._execute(call) if refused is None else self._write_down(call, refused)
+                refused = self._refused(reply, call, number, repeated[number])
+                result = self._execute(call, tickets[number]) if refused is None else self._write_down(call, refused)
                 self.calls += 1
                 if found is not None and found.stops and refused is None:
-                    seen = self._stops()  # the model's own: what it asked for after it may move
+                    tickets = [self.registry.ticket() for _ in reply.calls]  # the model's own: what follows may move
                 results.append((call, self._cut(result)))
                 data = {"id": call.id, "skill": _asked(call), "call": result.call, **results[-1][1].to_dict()}
                 self.note("result", data, time.monotonic() - begun)
@@ -214,7 +206,7 @@ class AgentRun:
                 results.append((call, _no("stopped", "the program was interrupted", "")))
             self.messages.append(Answers(tuple(results)))
 
-    def _refused(self, reply: Reply, call: ToolCall, number: int, repeated: bool, seen: int) -> SkillResult | None:
+    def _refused(self, reply: Reply, call: ToolCall, number: int, repeated: bool) -> SkillResult | None:
         """Return why a call is not made, or None. A skill that stops is refused only when the run is over."""
         try:
             self._check()
@@ -229,40 +221,35 @@ class AgentRun:
         if repeated:
             return _no("duplicate", "the id of this call had been used before", "Nothing was run. Use a new id.")
         if self.calls >= self.config.max_tool_calls:
-            return _no("limit", f"there were {self.calls} calls in this run, and that is the limit", "Nothing was run.")
+            return _no("calls", f"there were {self.calls} calls in this run, and that is the limit", "Nothing was run.")
         if number >= self.config.max_calls_per_turn:
             hint = "Nothing was run. Read the results of the others, then call again."
-            return _no("limit", f"only {self.config.max_calls_per_turn} calls are made in one turn", hint)
-        if found is not None and found.moves and self._stops() != seen:
-            hint = "Nothing was run. Call again if it is still wanted."
-            return _no("stopped", "the robot was stopped after this call was asked for", hint)
+            return _no("calls", f"only {self.config.max_calls_per_turn} calls are made in one turn", hint)
         return None
 
-    def _execute(self, call: ToolCall) -> SkillResult:
-        job = self._start(lambda: self.registry.execute(call.name, call.arguments, caller=self._caller), "agent call")
+    def _execute(self, call: ToolCall, ticket: Turn) -> SkillResult:
+        execute, who = self.registry.execute, self._caller
+        job = self._start(lambda: execute(call.name, call.arguments, caller=who, ticket=ticket), "agent call")
         self._job = job
         if not self._wait(job):
             self._halt(job, self._cancelled or f"the run took longer than {self.config.max_seconds:g} s")
+        self._job = None
         if isinstance(job.error, _THROUGH):
             raise job.error
         if job.error is not None:
             return self._write_down(call, _no("failed", f"the call could not be made: {_said(job.error)}", ""))
-        if job.value is not None:
-            return job.value
-        if job.done:  # the run ended before the call began
-            return self._write_down(call, _no("stopped", "the run has ended", "Nothing was run."))
-        return _no("timeout", "the run ended before the call did", "It may still be running.")
+        if job.value is None:
+            return _no("timeout", "the run ended before the call did", "It may still be running.")
+        return job.value
 
     def _halt(self, job: _Job, reason: str) -> None:
         """Stop what a call moves, until it has returned or the patience is over."""
-        job.bar()
         self._stop(reason)
         for pause in _AGAIN:
-            if job.thread.ident is None or job.done:
-                return
             job.thread.join(pause)
-            if not job.done and pause != _AGAIN[-1]:
-                self.registry.stop_all(reason, caller=self._caller)
+            if job.done:
+                return
+            self.registry.stop_all(reason, caller=self._caller)
 
     def _stop(self, reason: str) -> list[SkillResult]:
         begun = time.monotonic()
@@ -276,15 +263,11 @@ class AgentRun:
         if ended == "done" and not self.config.stop_at_end:
             return ""
         reason = f"the agent's run ended: {error or ended}"
-        if self._job is not None and not self._job.done and not self._job.barred:
+        if self._job is not None and self._job.thread.ident is not None:  # interrupted while it ran
             self._halt(self._job, reason)
         failed = [f"{r.skill} failed: {r.error}" for r in self._stop(reason) if not r.ok]
         mover = self.registry.mover
         return "; ".join(failed + ([f"{mover} does not end although it was stopped"] if mover else []))
-
-    def _stops(self) -> int:
-        """How many stops there have been, whoever made them."""
-        return self.registry._slot.turn("").stops_seen
 
     def _write_down(self, call: ToolCall, result: SkillResult) -> SkillResult:
         """Enter a call that is not made in the audit log."""

@@ -11,6 +11,7 @@ from rfx.errors import RfxError
 
 # name -> (module, one line of help)
 COMMANDS = {
+    "agent": ("rfx.cli.agent", "a language model carries out instructions with a Go2"),
     "check": ("rfx.cli.check", "whether a policy file does what it says and agrees with a robot"),
     "demo": ("rfx.cli.demo", "a simulated Go2 stands up, takes a push and lies down, over real DDS"),
     "doctor": ("rfx.cli.doctor", "what this machine has, what is missing and how to get it"),

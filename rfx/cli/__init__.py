@@ -11,6 +11,7 @@ from rfx.errors import RfxError
 
 # name -> (module, one line of help)
 COMMANDS = {
+    "agent": ("rfx.cli.agent", "a language model carries out instructions with a Go2"),
     "bridge": ("rfx.cli.bridge", "carry a robot's messages between DDS and Zenoh"),
     "check": ("rfx.cli.check", "whether a policy file does what it says and agrees with a robot"),
     "demo": ("rfx.cli.demo", "a simulated Go2 stands up, takes a push and lies down, over real DDS"),
@@ -18,6 +19,7 @@ COMMANDS = {
     "envs": ("rfx.cli.envs", "which environments there are, and a moving picture of one"),
     "node": ("rfx.cli.node", "hold a robot for other programs: its state out, commands in; list such nodes"),
     "robot": ("rfx.cli.robot", "be a simulated Go2 for other programs"),
+    "skills": ("rfx.cli.skills", "a Go2 as tools for a language model, by the Model Context Protocol"),
 }
 INTERRUPTED = 130
 

@@ -4,12 +4,14 @@ import itertools
 import json
 import os
 import threading
+import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rfx.arrays import integer
 from rfx.errors import InvalidStateError
+from rfx.skills.plain import to_json
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class AuditLog:
         self._entries: deque[AuditEntry] = deque(maxlen=integer(size, "size", minimum=1))
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
+        self._notes: deque[dict[str, Any]] = deque(maxlen=size)
         self.path = None if path is None else os.fspath(path)
         self._file = None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115
 
@@ -80,6 +83,18 @@ class AuditLog:
         with self._lock:
             self._entries.append(entry)
             self._write({"event": "end", **asdict(entry)})
+
+    def note(self, event: str, **what: Any) -> bool:
+        """Write down something that is no call, with the time; returns whether that could be done."""
+        line = {"event": event, "time_ns": time.time_ns(), **to_json(what, items=32, text=300)}
+        with self._lock:
+            self._notes.append(line)
+            return self._write(line)
+
+    def notes(self) -> list[dict[str, Any]]:
+        """Return the notes in memory, oldest first."""
+        with self._lock:
+            return list(self._notes)
 
     def entries(self) -> list[AuditEntry]:
         """Return what is in memory, oldest first."""

@@ -11,12 +11,13 @@ from typing import Any
 from rfx.arrays import number
 from rfx.errors import ConfigError, DTypeError
 from rfx.skills.audit import AuditEntry, AuditLog
+from rfx.skills.caller import current_caller
 from rfx.skills.cancel import SkillCancelled
 from rfx.skills.decorator import Skill, checked_effects, checked_name, skill, words
 from rfx.skills.formats import ToolFormats
 from rfx.skills.plain import shown, to_json
 from rfx.skills.problems import Problems
-from rfx.skills.result import SkillResult
+from rfx.skills.result import SkillError, SkillResult
 from rfx.skills.slot import MoverSlot, Turn
 
 _THROUGH = (KeyboardInterrupt, SystemExit)
@@ -159,7 +160,18 @@ class SkillRegistry(ToolFormats):
         """Name of the skill that moves the robot now, or an empty string."""
         return self._slot.mover
 
-    def execute(self, name: str, arguments: dict[str, Any] | None = None, *, caller: str = "") -> SkillResult:
+    def ticket(self) -> Turn:
+        """Say that a call has come now, for one that :meth:`execute` gets only later: stops in between count for it."""
+        return self._slot.turn("")
+
+    def execute(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        caller: str = "",
+        ticket: Turn | None = None,
+    ) -> SkillResult:
         """Check the arguments, run the skill, and say how it went.
 
         Parameters
@@ -169,7 +181,9 @@ class SkillRegistry(ToolFormats):
         arguments : dict, optional
             By name, as they come out of JSON. Unknown ones are refused.
         caller : str
-            Who asks, for the audit log.
+            Who asks, for the audit log; the name of the :class:`Caller` whose block this is by default.
+        ticket : Turn, optional
+            Of :meth:`ticket`, for this one call.
 
         Returns
         -------
@@ -178,9 +192,10 @@ class SkillRegistry(ToolFormats):
             SystemExit come through, after the robot was stopped if it was moving.
         """
         begun, came = time.monotonic(), time.time_ns()
+        asking = current_caller()
         found = self.get(name)
         asked = name[:80] if isinstance(name, str) else shown(name)
-        who = to_json(caller, items=8, text=80)
+        who = to_json(caller or (asking.name if asking is not None else ""), items=8, text=80)
         logged = to_json(arguments, items=32, text=200, depth=6, size=2000)
         given = {} if arguments is None else arguments
         call = self.audit.number()
@@ -191,7 +206,8 @@ class SkillRegistry(ToolFormats):
                 result = self._stopped(found, given)
                 self.audit.begin(first)
             else:
-                turn = self._slot.turn(found.name if found else "")
+                turn = self._slot.turn("") if ticket is None else ticket
+                turn.skill = found.name if found else ""
                 written = self.audit.begin(first)
                 if found is None:
                     result = self._unknown(asked)
@@ -199,7 +215,12 @@ class SkillRegistry(ToolFormats):
                     hint = "Tell the operator. Skills that read or stop still work."
                     result = _no("audit", "the call could not be written to the audit log, so nothing moves", hint)
                 else:
-                    result = self._checked(found, given, turn)
+                    forget = asking.on_gone(turn.token.cancel) if asking is not None else None
+                    try:
+                        result = self._checked(found, given, turn)
+                    finally:
+                        if forget is not None:
+                            forget()
         except _THROUGH:
             raise
         except BaseException as error:  # a dataclass or a consent that raises what is no Exception
@@ -334,7 +355,10 @@ class SkillRegistry(ToolFormats):
     def _outcome(self, found: Skill, value: Any, error: BaseException | None, turn: Turn) -> SkillResult:
         reread = "The robot may have moved. Read its state before you go on." if found.moves else "Try something else."
         if isinstance(error, SkillCancelled) or (found.moves and turn.token.cancelled):
-            return SkillResult(False, value, "stopped", f"{found.name} was ended early: {turn.token.reason}", reread)
+            why = turn.token.reason or str(error)
+            return SkillResult(False, value, "stopped", f"{found.name} was ended early: {why}", reread)
+        if isinstance(error, SkillError):
+            return SkillResult(False, error.value, error.kind, str(error), error.hint or reread)
         if error is not None:
             return _no("failed", f"{found.name} failed: {_said(error)}", reread)
         if found.returns is not None:

@@ -4,7 +4,31 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from rfx.errors import RfxError
 from rfx.skills.plain import to_json
+
+
+class SkillError(RfxError, RuntimeError):
+    """A skill says that it could not do what was asked: raised inside a skill, and told to the agent as it is.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong.
+    kind : {"failed", "limit", "busy", "arguments"}
+        As in :class:`SkillResult`.
+    hint : str
+        What to do about it.
+    value : object
+        What became of it until then.
+    """
+
+    def __init__(self, message: str, kind: str = "failed", hint: str = "", value: Any = None) -> None:
+        super().__init__(message)
+        self.kind, self.hint, self.value = kind, hint, value
+
+    def __reduce__(self) -> Any:
+        return type(self), (str(self), self.kind, self.hint, self.value)
 
 
 @dataclass(frozen=True)
@@ -18,7 +42,7 @@ class SkillResult:
     value : object
         What it returned.
     kind : str
-        Empty when ok; else "unknown skill", "arguments", "busy", "stopped", "timeout", "confirmation", "failed",
+        Empty when ok; else "unknown skill", "arguments", "busy", "stopped", "timeout", "confirmation", "limit", "failed",
         "result" or "audit".
     error, hint : str
         What went wrong, and what to do about it.

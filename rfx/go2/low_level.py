@@ -82,7 +82,7 @@ class LowLevelCommands(SportCommands):
             )
         self._check_allowed()
         sender = self._sender
-        if sender is not None:
+        if sender is not None and sender.state != "stopped":
             return sender.put(cmd)
         out = cmd.copy()
         if not self.config.lockstep:
@@ -187,7 +187,7 @@ class LowLevelCommands(SportCommands):
         gains = arrays.number(kp, "kp", minimum=0), arrays.number(kd, "kd", minimum=0)
         with self._out:
             sender = self._sender
-            last_one = self._wanted if sender is None else sender.wanted
+            last_one = self._wanted if sender is None or sender.state == "stopped" else sender.wanted
             cmd = self._hold(*gains) if last_one is None else last_one.copy()
             rows = {name: getattr(cmd, name) for name in ("q", "dq", "tau", "kp", "kd")}
             for row, value in zip(rows.values(), (q, 0.0, 0.0, *gains), strict=True):

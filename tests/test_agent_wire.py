@@ -12,6 +12,7 @@ from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, M
 from rfx.skills import (
     Agent,
     AgentConfig,
+    Answers,
     AnthropicModel,
     Bound,
     Instruction,
@@ -23,12 +24,16 @@ from rfx.skills import (
     ScriptedServer,
     ServerTurn,
     SkillRegistry,
+    SkillResult,
     ToolCall,
     Transcript,
     Usage,
     model_for,
+    scripted,
     skill,
 )
+from rfx.skills.messages import STOPS
+from rfx.skills.scripted_rules import check_anthropic, check_chat, check_responses
 
 pytest.importorskip("anthropic")
 pytest.importorskip("openai")
@@ -420,3 +425,52 @@ def test_openai_without_a_key_says_so(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         model_for("gpt-x")
+
+
+CONVERSATION = (
+    Instruction("go"),
+    Reply("Hm.", (ToolCall("walk", {"metres": 1.0}, "t1"), ToolCall("fly!", "{", "t2")), "calls"),
+    Answers(((ToolCall("walk", {}, "t1"), SkillResult(True, 1)), (ToolCall("fly!", "{", "t2"), SkillResult(False)))),
+    Reply("", (), "pause"),
+    Reply("Done."),
+    Instruction("and back"),
+)
+
+
+def test_requests_are_what_the_packages_own_types_say():
+    """The packages describe a request as typed dicts; pydantic reads these as an oracle, message by message."""
+    import anthropic.types as a
+    import openai.types.chat as c
+    import openai.types.responses as r
+    import pydantic
+
+    request = Request("Be careful.", CONVERSATION, SkillRegistry([Robot().walk, Robot().label]), 100, 5.0)
+    item = r.response_input_item_param.ResponseInputItemParam
+    for cls, rules, key, kind, tool in [
+        (AnthropicModel, check_anthropic, "messages", a.MessageParam, a.ToolParam),
+        (OpenAIChatModel, check_chat, "messages", c.ChatCompletionMessageParam, c.ChatCompletionFunctionToolParam),
+        (OpenAIResponsesModel, check_responses, "input", item, r.FunctionToolParam),
+    ]:
+        body = json.loads(json.dumps(cls("gpt-5", client=Recorder(None)).write(request)))
+        assert rules(body) == []
+        assert len(body[key]) >= 5
+        assert len(body["tools"]) == 2
+        for types, several in ((pydantic.TypeAdapter(kind), body[key]), (pydantic.TypeAdapter(tool), body["tools"])):
+            for one in several:
+                assert set(types.validate_python(one)) == set(one)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_answers_of_the_scripted_server_are_what_the_packages_own_types_say(stop):
+    import anthropic.types
+    import openai.types.chat
+    import openai.types.responses
+
+    calls = (ToolCall("walk", {"metres": 1.0}, "t1"), ToolCall("walk", {}, "t2")) if stop == "calls" else ()
+    reply, body = Reply("Hm.", calls, stop, Usage(3, 4)), {"model": "m", "tools": []}
+    message = anthropic.types.Message.model_validate(scripted._anthropic(reply, body), strict=True)
+    assert message.content[0].text == "Hm."
+    completion = openai.types.chat.ChatCompletion.model_validate(scripted._chat(reply, body), strict=True)
+    assert completion.choices[0].message.content == "Hm."
+    response = openai.types.responses.Response.model_validate(scripted._responses(reply, body))
+    assert response.output_text == "Hm."

@@ -507,3 +507,19 @@ def test_time_is_measured(robot):
     result = MockAgent(robot=robot, replies=[lambda request: time.sleep(0.02) or "Done."]).run("go")
     reply = next(e for e in result.transcript if e.kind == "reply")
     assert result.seconds >= reply.seconds >= 0.02
+
+
+def test_ctrl_c_gets_through_while_the_model_thinks(robot):
+    release = threading.Event()
+
+    def slow(request):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        release.wait(20)
+        return WALK
+
+    agent = MockAgent(robot=robot, replies=[slow])
+    with pytest.raises(KeyboardInterrupt):
+        agent.run("go")
+    release.set()
+    assert robot.seen == ["halt"]
+    assert agent.transcript.ended == "interrupted"

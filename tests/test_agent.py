@@ -125,13 +125,12 @@ def test_errors_go_back_to_the_model(robot):
     assert robot.seen == ["halt"]
 
 
-def test_a_repeated_id_is_not_called_twice(robot):
+def test_a_call_that_comes_twice_in_a_reply_is_made_once(robot):
     twice = [ToolCall("walk", {"metres": 1.0}, "a"), ToolCall("walk", {"metres": 1.0}, "a")]
     agent = MockAgent(robot=robot, replies=[twice, ToolCall("walk", {"metres": 0.5}, "a"), "Done."])
     agent.run("go")
-    assert robot.seen == [("walk", 1.0), "halt"]
     assert [r.kind for r in answers(agent, 2)] == ["", "duplicate"]
-    assert answers(agent, 3)[0].kind == "duplicate"
+    assert robot.seen == [("walk", 1.0), ("walk", 0.5), "halt"]  # a later reply may count from the beginning
     ids = [c.id for m in agent.model.requests[-1].messages if isinstance(m, Reply) for c in m.calls]
     assert len(set(ids)) == 3
 

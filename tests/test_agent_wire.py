@@ -304,6 +304,14 @@ def test_reasoning_goes_back_with_its_encrypted_content_only():
     assert "include" not in client.asked[2]
 
 
+def test_what_a_server_adds_to_a_call_goes_back():
+    block = {"id": "c1", "type": "function", "index": 0, "function": {"name": "walk", "arguments": '{"metres": 1}'}}
+    client = Recorder({"choices": [{"message": {"tool_calls": [{**block, "extra_content": {"signature": "abc"}}]}}]})
+    model = OpenAIChatModel("x", client=client)
+    model.reply(request_of(Instruction("go"), model.reply(request_of(Instruction("go")))))
+    assert client.asked[1]["messages"][2]["tool_calls"] == [{**block, "extra_content": {"signature": "abc"}}]
+
+
 def test_a_conversation_can_go_on_with_another_api():
     reply = Reply("Hm.", (ToolCall("walk", {"metres": 1.0}, "t1"),), "calls", raw=("elsewhere", [{"type": "odd"}]))
     request = request_of(Instruction("go"), reply)

@@ -248,7 +248,7 @@ class OpenAIChatModel(OpenAIModel):
         calls = []
         for call, block in zip(given.calls, raw, strict=True):
             function = {"name": _name(call), "arguments": _arguments_text(call, block.get("function"))}
-            calls.append({"id": call.id, "type": "function", "function": function})
+            calls.append({**block, "id": call.id, "function": function})  # some servers want back what they added
         return {**message, "tool_calls": calls} if calls else message
 
     def read(self, answer: dict[str, Any], tools: ToolFormats) -> Reply:

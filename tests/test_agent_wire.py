@@ -157,7 +157,7 @@ def test_names_that_no_skill_can_have_are_answered(clients):
     assert [kind for *_, kind in result.transcript.calls] == ["unknown skill", "unknown skill"]
 
 
-@pytest.mark.parametrize("arguments", ["", "[1, 2]", "7", "null", "{", '{"metres": NaN}', '{"metres": 1e999}'])
+@pytest.mark.parametrize("arguments", ["", "[1, 2]", "{", '{"metres": NaN}'])
 def test_arguments_that_are_no_object_are_answered(clients, arguments):
     robot = Robot()
     with ScriptedServer([ToolCall("walk", arguments), "Done."]) as server:

@@ -78,7 +78,7 @@ def sent_arguments(call: ToolCall) -> dict[str, Any]:
 
 def sent_arguments_text(call: ToolCall, came: Any) -> str:
     """Return the arguments as text: as it came where it can be read."""
-    text = came.get("arguments") if isinstance(came, dict) else None
+    text: Any = came.get("arguments") if isinstance(came, dict) else None
     return text if _is_object(text) else json.dumps(sent_arguments(call), allow_nan=False)
 
 

@@ -13,7 +13,7 @@ import pytest
 from rfx.skills import AgentConfig, Answers, Bound, CancelToken, MockAgent, Reply, ToolCall, Usage, skill
 from rfx.skills.messages import STOPS
 
-RUNS = int(os.environ.get("RFX_FUZZ_RUNS", "900"))
+RUNS = int(os.environ.get("RFX_FUZZ_RUNS", "600"))
 ENDS = {"done", "cancelled", "turns", "calls", "tokens", "time", "length", "context", "refusal", "model"}
 
 

@@ -1,5 +1,8 @@
 """From a model's words to a simulated Go2 that moves one metre and stops, and what keeps it within its limits."""
 
+import math
+import os
+import random
 import threading
 import time
 
@@ -8,6 +11,7 @@ import pytest
 from rfx.errors import ConfigError, InvalidStateError
 from rfx.skills import (
     Agent,
+    AgentConfig,
     AnthropicModel,
     GaitGo2,
     Go2Skills,
@@ -20,6 +24,7 @@ from rfx.skills import (
     model_for,
 )
 
+SEEDS = int(os.environ.get("RFX_FUZZ_RUNS", "100"))
 WALK = [
     ["I stand up first.", ToolCall("stand", {})],
     ToolCall("walk", {"distance": 1.0}),
@@ -135,3 +140,42 @@ def test_a_wrong_model_leaves_the_robot_alone():
         MockAgent(robot=robot).__reduce__()
     assert robot.received.drives == 0
     assert model_for(MockAgent(robot=robot).model).name == "mock"
+
+
+def wild_script(rng, agent):
+    """Calls of the robot's skills with values that are right, almost right and wrong, and a cancel now and then."""
+    numbers = [0.3, 1.0, 2.5, -1, 0, 19, 1e9, float("nan"), float("inf"), "1", None, [1]]
+    names = ["stand", "walk", "walk", "walk", "turn", "look", "sit", "stop", "report_state", "fly"]
+    keys = ["distance", "seconds", "speed", "degrees", "up", "left", "direction", "cancel"]
+    while True:
+        calls = [ToolCall("stand", {})]
+        for _ in range(rng.randrange(1, 4)):
+            chosen = {rng.choice(keys): rng.choice(numbers) for _ in range(rng.randrange(3))}
+            wanted = {"distance": rng.choice(numbers), "direction": rng.choice(["forward", "left", "backward", "up"])}
+            calls.append(ToolCall(rng.choice(names), wanted if rng.random() < 0.4 else chosen))
+        if rng.random() < 0.1:
+            threading.Timer(rng.random() * 0.01, agent[0].cancel).start()
+        yield calls if rng.random() < 0.9 else "Done."
+
+
+def test_no_model_gets_the_robot_out_of_its_limits():
+    driven = 0
+    for seed in range(SEEDS):
+        rng, holder, robot = random.Random(seed), [], KinematicGo2()
+        farthest = [0.0]
+        robot.on_step(lambda t, x, y, most=farthest: most.append(max(most.pop(), math.hypot(x, y))))
+        config = AgentConfig(max_turns=4, max_seconds=5.0)
+        with MockAgent(robot=robot, replies=wild_script(rng, holder), config=config) as agent:
+            holder.append(agent)
+            result = agent.run("go somewhere")
+            at = robot.pose()
+            robot.wait(2.0)
+            assert robot.pose() == at, seed  # nothing moves after the end
+            assert at.posture != "walking"
+            assert agent.registry.mover == ""
+            assert result.ended in ("done", "turns", "cancelled")
+            limits = agent.robot.limits
+            assert farthest[0] <= limits.area.radius
+            assert all(was <= most for was, most in zip(robot.received.fastest, limits.speed, strict=True))
+            driven += robot.received.drives
+    assert driven > 200

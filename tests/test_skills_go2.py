@@ -48,10 +48,10 @@ class Slow(KinematicGo2):
         super().__init__()
         self.hearing, self.hear = threading.Event(), threading.Event()
 
-    def drive(self, vx, vy, vyaw, hold_s):
+    def drive(self, vx, vy, vyaw, until_s):
         self.hearing.set()
         self.hear.wait(20)
-        super().drive(vx, vy, vyaw, hold_s)
+        super().drive(vx, vy, vyaw, until_s)
 
 
 def standing(robot=None, limits=WIDE, **options):
@@ -124,7 +124,7 @@ def test_a_robot_that_does_not_get_ahead_gives_up_and_says_how_far_it_came():
 
 def test_the_frame_of_a_report_is_that_of_the_start():
     robot, _ = standing()
-    robot.drive(0.5, 0.0, 1.0, 2.0)
+    robot.drive(0.5, 0.0, 1.0, robot.time_s + 2.0)
     robot.wait(3.0)
     skills = Go2Skills(robot)
     report = skills.registry().execute("report_state").value
@@ -534,7 +534,7 @@ def test_nothing_moves_that_cannot_be_written_down(tmp_path):
 def test_the_robot_of_numbers_goes_where_the_formula_says():
     robot = KinematicGo2(step_s=0.001)
     robot.stand()
-    robot.drive(0.5, 0.0, 0.5, 4.0)
+    robot.drive(0.5, 0.0, 0.5, robot.time_s + 4.0)
     robot.wait(10.0)
     here = robot.pose()
     radius, angle = 0.5 / 0.5, 0.5 * 4.0

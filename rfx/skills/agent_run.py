@@ -219,7 +219,7 @@ class AgentRun:
             hint = "Nothing was run. Say less, and make one call at a time."
             return _no("truncated", "the reply ended before this call was certain to be complete", hint)
         if repeated:
-            return _no("duplicate", "the id of this call had been used before", "Nothing was run. Use a new id.")
+            return _no("duplicate", "a call before it in this reply has its id", "Nothing was run. Use an id once.")
         if self.calls >= self.config.max_tool_calls:
             return _no("calls", f"there were {self.calls} calls in this run, and that is the limit", "Nothing was run.")
         if number >= self.config.max_calls_per_turn:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rfx.arrays import integer
@@ -82,7 +82,7 @@ class AuditLog:
         """Keep a call that has ended."""
         with self._lock:
             self._entries.append(entry)
-            self._write({"event": "end", **asdict(entry)})
+            self._write({"event": "end", **vars(entry)})
 
     def note(self, event: str, **what: Any) -> bool:
         """Write down something that is no call, with the time; returns whether that could be done."""

@@ -19,6 +19,7 @@ from rfx.skills.result import SkillError
 from rfx.skills.robots import Go2Robot, RobotPose, SkillRobot
 
 TICK_S = 0.1  # how often a velocity is renewed
+LEAST_S = 0.01  # shorter waits would not make a clock go on
 NEAR_M, NEAR_RAD = 0.03, 0.03  # so near to where it was to go counts as there
 SLOWEST, SLOWEST_TURN = 0.1, 0.2  # m/s, rad/s; slower than this a gait does not get anywhere
 _WAYS = {"forward": (1.0, 0.0), "backward": (-1.0, 0.0), "left": (0.0, 1.0), "right": (0.0, -1.0)}
@@ -289,7 +290,7 @@ class Go2Skills:
     def _go(self, move: Move, cancel: CancelToken, vx: float, vy: float, vyaw: float, seconds: float) -> None:
         cancel.check()
         move.drive(vx, vy, vyaw)
-        move.wait(max(seconds, 0.0))
+        move.wait(max(seconds, LEAST_S))
         cancel.check()
 
     def _report(self) -> Report:

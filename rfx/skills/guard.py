@@ -171,10 +171,10 @@ class Guard:
                 stops = self._stops
                 if not state.over and told != REST:
                     self._account(state, now)
-                    state.velocity, state.hold_s, state.driven_s, state.last = told, hold, now, here
+                    state.velocity, state.driven_s, state.until_s, state.last = told, now, now + hold, here
                     state.drives += 1
             self._check(state)
-            self._tell(state, told, hold, now, share)
+            self._tell(state, told, share)
             with self._lock:
                 late = stops != self._stops or bool(state.over)
             if late:  # a stop came while the robot was told: it has the last word
@@ -183,18 +183,19 @@ class Guard:
                 self._check(state)
         return told
 
-    def _tell(self, state: MoveState, told: Velocity, hold: float, now: float, share: float) -> None:
+    def _tell(self, state: MoveState, told: Velocity, share: float) -> None:
         if state.drives == 1 or share != state.share:
             self._note("drive" if share == 1.0 else "slow down near the edge", move=state.name, velocity=list(told))
         state.share = share
         try:
             if told == REST:
                 self.__robot.stop()
+                now = self.__robot.time_s
                 with self._lock:
                     self._account(state, now)
                     state.velocity = REST
             else:
-                self.__robot.drive(*told, hold)
+                self.__robot.drive(*told, state.until_s)
         except Exception as error:
             self._refuse(state, f"the robot refuses to move: {error}", _REREAD, "failed")
             raise
@@ -238,16 +239,15 @@ class Guard:
                 if self._move is not state:
                     return
                 state.over = state.over or why or "done"
-                driven = state.drives > 0
-                now = self.__robot.time_s
-                self._account(state, now)
             if state.forget is not None:
                 state.forget()
             try:
-                if driven:
+                if state.drives:
                     self.__robot.stop()
             finally:
+                now = self.__robot.time_s
                 with self._lock:
+                    self._account(state, now)
                     self._move = None
                 self._note("end", move=state.name, why=state.over, drives=state.drives, seconds=now - state.began_s)
 
@@ -293,8 +293,9 @@ class Guard:
     def _account(self, state: MoveState, now: float) -> None:
         """Write down how long the last velocity has lasted; the lock is held."""
         if state.velocity != REST and now > state.driven_s:
-            spent = min(now - state.driven_s, state.hold_s)
-            self._used.append((state.driven_s + spent, spent))
+            end = min(now, state.until_s)
+            if end > state.driven_s:
+                self._used.append((end, end - state.driven_s))
             state.driven_s = now
 
     def _refuse(self, state: MoveState, why: str, hint: str, kind: str) -> SkillError:

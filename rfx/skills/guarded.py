@@ -118,7 +118,7 @@ class MoveState:
     def __init__(self, name: str, caller: Caller | None, now: float) -> None:
         self.name, self.caller = name, caller
         self.began_s, self.driven_s = now, -math.inf
-        self.velocity, self.hold_s = REST, 0.0
+        self.velocity, self.until_s = REST, -math.inf
         self.drives, self.share = 0, 1.0
         self.unstopped = False  # the robot was to be stopped, and could not be told
         self.over = ""  # why it has ended

@@ -148,7 +148,10 @@ class Model(Protocol):
 
 
 def with_own_ids(reply: Reply, used: set[str]) -> tuple[Reply, list[bool]]:
-    """Give every call an id that the conversation has not seen, and say which calls repeated one.
+    """Give every call an id that the conversation has not seen, and say which calls have that of one before them.
+
+    Some servers count from the beginning in every reply: an id of an earlier reply is exchanged, and the call is good.
+    Twice the same id in one reply is one call that came twice.
 
     Parameters
     ----------
@@ -160,12 +163,15 @@ def with_own_ids(reply: Reply, used: set[str]) -> tuple[Reply, list[bool]]:
     Returns
     -------
     tuple
-        The reply with ids that all APIs take, and for each call whether its own id had been used before.
+        The reply with ids that all APIs take, and for each call whether one before it in the reply has its id.
     """
-    calls, repeated = [], []
+    calls: list[ToolCall] = []
+    repeated: list[bool] = []
+    here: set[str] = set()
     for call in reply.calls:
         given = call.id if isinstance(call.id, str) and _CALL_ID.fullmatch(call.id) else ""
-        repeated.append(bool(given) and given in used)
+        repeated.append(bool(given) and given in here)
+        here.add(given)
         name, number = given, len(used)
         while not name or name in used:
             number += 1

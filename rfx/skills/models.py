@@ -4,15 +4,26 @@ Each class writes a :class:`Request` as its API wants it and reads the answer. R
 client's. Words and calls go both ways; images, audio and calls of tools that the provider runs are refused by name.
 """
 
-import json
 import re
 from abc import ABC, abstractmethod
 from typing import Any
 
 from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, MissingDependencyError
-from rfx.skills.formats import ToolCall, ToolFormats
+from rfx.skills.formats import ToolFormats
 from rfx.skills.messages import Answers, Instruction, Message, Model, Reply, Request, usage_of
-from rfx.skills.plain import shown, to_json
+from rfx.skills.plain import shown
+from rfx.skills.wire import (
+    content_text,
+    dicts,
+    joined,
+    message_of,
+    plain_answer,
+    raw_blocks,
+    sent_arguments,
+    sent_arguments_text,
+    sent_name,
+    text_of,
+)
 
 _ANTHROPIC_STOPS = {
     "max_tokens": "length",
@@ -117,7 +128,7 @@ class ApiModel(ABC):
         """Ask the API. Raises what the client raises, and CodecError for an answer that is none."""
         body = {**self.write(request), **self.options}
         body = {key: value for key, value in body.items() if value is not None}
-        return self.read(_plain(self._send(body, request.timeout)), request.tools)
+        return self.read(plain_answer(self._send(body, request.timeout)), request.tools)
 
     @abstractmethod
     def write(self, request: Request) -> dict[str, Any]:
@@ -159,10 +170,10 @@ class AnthropicModel(ApiModel):
             return {"role": "user", "content": [tools.result_to_anthropic(c, r) for c, r in given.results]}
         calls = iter(given.calls)
         blocks: list[dict[str, Any]] = []
-        for block in _raw(given, self.prefix, "text", "tool_use"):
+        for block in raw_blocks(given, self.prefix, "text", "tool_use"):
             if block["type"] == "tool_use":
                 call = next(calls)
-                sent = {"id": call.id, "name": _name(call), "input": _arguments(call)}
+                sent = {"id": call.id, "name": sent_name(call), "input": sent_arguments(call)}
                 blocks.append({"type": "tool_use", **sent})
             elif block["type"] != "text" or block["text"].strip():  # the API takes no empty words
                 blocks.append(block)
@@ -170,12 +181,12 @@ class AnthropicModel(ApiModel):
 
     def read(self, answer: dict[str, Any], tools: ToolFormats) -> Reply:
         """Return the answer as a reply."""
-        blocks = _dicts(answer, "content")
-        words, calls = [], []
+        blocks = dicts(answer, "content")
+        said, calls = [], []
         for block in blocks:
             kind = block.get("type")
             if kind == "text":
-                words.append(_words(block, "text"))
+                said.append(text_of(block, "text"))
             elif kind == "tool_use":
                 calls.append(tools.call_from_anthropic(block))
             elif kind not in ("thinking", "redacted_thinking"):
@@ -183,7 +194,7 @@ class AnthropicModel(ApiModel):
         stop = _ANTHROPIC_STOPS.get(str(answer.get("stop_reason")), "calls" if calls else "end")
         cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
         usage = usage_of(answer.get("usage"), "input_tokens", *cached, output_key="output_tokens")
-        return Reply(_joined(words), tuple(calls), stop, usage, (self.prefix, blocks))
+        return Reply(joined(said), tuple(calls), stop, usage, (self.prefix, blocks))
 
     def _send(self, body: dict[str, Any], timeout: float) -> Any:
         return self.client.messages.create(**body, timeout=timeout)
@@ -244,28 +255,28 @@ class OpenAIChatModel(OpenAIModel):
 
     def _assistant(self, given: Reply) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": given.text or None}
-        raw = [b for b in _raw(given, self.prefix, "text", "function") if b["type"] == "function"]
+        raw = [b for b in raw_blocks(given, self.prefix, "text", "function") if b["type"] == "function"]
         calls = []
         for call, block in zip(given.calls, raw, strict=True):
-            function = {"name": _name(call), "arguments": _arguments_text(call, block.get("function"))}
-            calls.append({"id": call.id, "type": "function", "function": function})
+            function = {"name": sent_name(call), "arguments": sent_arguments_text(call, block.get("function"))}
+            calls.append({**block, "id": call.id, "function": function})  # some servers want back what they added
         return {**message, "tool_calls": calls} if calls else message
 
     def read(self, answer: dict[str, Any], tools: ToolFormats) -> Reply:
         """Return the answer as a reply."""
-        choices = _dicts(answer, "choices")
+        choices = dicts(answer, "choices")
         message = choices[0].get("message") if choices else None
         if not isinstance(message, dict):
             raise CodecError(f"expected a choice with a message, got {shown(choices[0] if choices else None)}")
         for kind in ("audio", "function_call"):
             if message.get(kind):
                 raise CodecError(f"expected words and tool calls, got {kind!r}, which is not taken")
-        raw = _dicts(message, "tool_calls") if message.get("tool_calls") else []
+        raw = dicts(message, "tool_calls") if message.get("tool_calls") else []
         for block in raw:
             if block.get("type", "function") != "function":
                 raise CodecError(f"expected calls of functions, got {shown(block.get('type'))}, which is not taken")
         calls = tuple(tools.call_from_openai_chat(block) for block in raw)
-        text, refusal = _content(message.get("content")), _words(message, "refusal")
+        text, refusal = content_text(message.get("content")), text_of(message, "refusal")
         stop = _CHAT_STOPS.get(str(choices[0].get("finish_reason")), "calls" if calls else "end")
         usage = usage_of(answer.get("usage"), "prompt_tokens", output_key="completion_tokens")
         kept = [{**block, "type": "function"} for block in raw]
@@ -301,10 +312,10 @@ class OpenAIResponsesModel(OpenAIModel):
     def _items(self, given: Reply) -> list[dict[str, Any]]:
         calls = iter(given.calls)
         items: list[dict[str, Any]] = []
-        for item in _raw(given, self.prefix, "text", "function_call"):
+        for item in raw_blocks(given, self.prefix, "text", "function_call"):
             if item["type"] == "function_call":
                 call = next(calls)
-                sent = {"call_id": call.id, "name": _name(call), "arguments": _arguments_text(call, item)}
+                sent = {"call_id": call.id, "name": sent_name(call), "arguments": sent_arguments_text(call, item)}
                 items.append({"type": "function_call", **sent})
             elif item["type"] == "text":
                 items.append({"role": "assistant", "content": item["text"]})
@@ -316,19 +327,19 @@ class OpenAIResponsesModel(OpenAIModel):
         """Return the answer as a reply."""
         status = answer.get("status")
         if status not in (None, "completed", "incomplete"):
-            raise InvalidStateError(f"expected a finished response, got {shown(status)}: {shown(_message_of(answer))}")
-        items = _dicts(answer, "output")
-        words, calls, refused = [], [], False
+            raise InvalidStateError(f"expected a finished response, got {shown(status)}: {shown(message_of(answer))}")
+        items = dicts(answer, "output")
+        said, calls, refused = [], [], False
         for item in items:
             kind = item.get("type")
             if kind == "function_call":
                 calls.append(tools.call_from_openai_responses(item))
             elif kind == "message":
-                for part in _dicts(item, "content"):
+                for part in dicts(item, "content"):
                     if part.get("type") not in ("output_text", "refusal"):
                         raise CodecError(f"expected words, got a part {shown(part.get('type'))}, which is not taken")
                     refused |= part["type"] == "refusal"
-                    words.append(_words(part, "refusal" if part["type"] == "refusal" else "text"))
+                    said.append(text_of(part, "refusal" if part["type"] == "refusal" else "text"))
             elif kind != "reasoning":
                 raise CodecError(f"expected words and function calls, got an item {shown(kind)}, which is not taken")
         stop = "calls" if calls else "end"
@@ -337,7 +348,7 @@ class OpenAIResponsesModel(OpenAIModel):
             reason = details.get("reason") if isinstance(details, dict) else None
             stop = "refusal" if reason == "content_filter" else "length"
         usage = usage_of(answer.get("usage"), "input_tokens", output_key="output_tokens")
-        return Reply(_joined(words), tuple(calls), "refusal" if refused else stop, usage, (self.prefix, items))
+        return Reply(joined(said), tuple(calls), "refusal" if refused else stop, usage, (self.prefix, items))
 
     def _send(self, body: dict[str, Any], timeout: float) -> Any:
         return self.client.responses.create(**body, timeout=timeout)
@@ -348,73 +359,3 @@ _CLASSES: dict[str, type[ApiModel]] = {c.prefix: c for c in (AnthropicModel, Ope
 
 def _missing(package: str) -> MissingDependencyError:
     return MissingDependencyError(f"a model of this kind needs the package {package}: `pip install 'rfx[agent]'`")
-
-
-def _plain(answer: Any) -> dict[str, Any]:
-    """Return what a client gave as a dict."""
-    if callable(getattr(answer, "to_dict", None)):
-        answer = answer.to_dict(mode="json", exclude_none=True, warnings=False)
-    if not isinstance(answer, dict):
-        raise CodecError(f"expected an answer of the API, got {shown(answer)}")
-    return answer
-
-
-def _dicts(thing: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    found = thing.get(key)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise CodecError(f"expected {key!r} of an answer to be a list of objects, got {shown(found)}")
-    return found
-
-
-def _words(thing: dict[str, Any], key: str) -> str:
-    found = thing.get(key)
-    if not isinstance(found, str | None):
-        raise CodecError(f"expected {key!r} of an answer to be a string, got {shown(found)}")
-    return found or ""
-
-
-def _content(content: Any) -> str:
-    """Return the content of a chat message, which some servers give in parts."""
-    if not isinstance(content, list):
-        return _words({"content": content}, "content")
-    parts = _dicts({"content": content}, "content")
-    for part in parts:
-        if part.get("type") != "text":
-            raise CodecError(f"expected words, got a part {shown(part.get('type'))}, which is not taken")
-    return _joined([_words(part, "text") for part in parts])
-
-
-def _joined(words: list[str]) -> str:
-    return "\n".join(w for w in words if w)
-
-
-def _message_of(answer: dict[str, Any]) -> Any:
-    error = answer.get("error")
-    return error.get("message") if isinstance(error, dict) else error
-
-
-def _raw(given: Reply, prefix: str, text: str, call: str) -> list[dict[str, Any]]:
-    """Return the blocks of a reply as they came, or made of its words and calls where another format gave it."""
-    if given.raw is not None and given.raw[0] == prefix:
-        return given.raw[1]
-    words: list[dict[str, Any]] = [{"type": text, "text": given.text}] if given.text else []
-    return words + [{"type": call} for _ in given.calls]
-
-
-def _name(call: ToolCall) -> str:
-    """Return the name of a call as every API takes it back, also one that no skill has."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", str(call.name))[:64] or "unknown"
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    """Return the arguments as an object, which the APIs want back also where none came."""
-    plain = to_json(call.arguments)
-    return plain if isinstance(plain, dict) else {"unreadable": plain}
-
-
-def _arguments_text(call: ToolCall, came: Any) -> str:
-    """Return the arguments as text: as it came where it can be read."""
-    text = came.get("arguments") if isinstance(came, dict) else None
-    if isinstance(text, str) and text.strip() and isinstance(call.arguments, dict):
-        return text
-    return json.dumps(_arguments(call), allow_nan=False)

@@ -58,8 +58,8 @@ class SkillRobot(Protocol):
         """Return where the robot is; never waits."""
         ...
 
-    def drive(self, vx: float, vy: float, vyaw: float, hold_s: float) -> None:
-        """Walk with this velocity (m/s, m/s, rad/s), and stop by itself after ``hold_s`` without another call."""
+    def drive(self, vx: float, vy: float, vyaw: float, until_s: float) -> None:
+        """Walk with this velocity (m/s, m/s, rad/s), and stop by itself when ``time_s`` is that, unless told again."""
         ...
 
     def stop(self) -> None:
@@ -131,8 +131,10 @@ class Go2Robot:
             return "lying"
         return "moving" if sport.mode in _NOT_FREE else "standing"
 
-    def drive(self, vx: float, vy: float, vyaw: float, hold_s: float) -> None:
-        self._go2.walk(vx, vy, vyaw, hold_s=hold_s)
+    def drive(self, vx: float, vy: float, vyaw: float, until_s: float) -> None:
+        hold = until_s - time.monotonic()
+        if hold > 0:
+            self._go2.walk(vx, vy, vyaw, hold_s=hold)
 
     def stop(self) -> None:
         with self._lock:

@@ -295,7 +295,9 @@ def _responses(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
         "tools": body.get("tools", []),
         "usage": {
             "input_tokens": reply.usage.input,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": reply.usage.output,
+            "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": reply.usage.total,
         },
     }

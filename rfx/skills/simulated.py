@@ -100,19 +100,19 @@ class Simulated(abc.ABC):
             self._check_open()
             self._advance(seconds)
 
-    def drive(self, vx: float, vy: float, vyaw: float, hold_s: float) -> None:
-        """Walk with this velocity for ``hold_s``; HardwareError for a robot that does not stand."""
+    def drive(self, vx: float, vy: float, vyaw: float, until_s: float) -> None:
+        """Walk with this velocity until its clock says so; HardwareError for a robot that does not stand."""
         given = (arrays.number(vx, "vx"), arrays.number(vy, "vy"), arrays.number(vyaw, "vyaw"))
-        hold = arrays.number(hold_s, "hold_s", above=0.0)
+        until = arrays.number(until_s, "until_s")
         with self._lock:
             self._check_open()
             self._set_off(given)
             seen = self.received
             seen.drives += 1
-            seen.longest_hold_s = max(seen.longest_hold_s, hold)
+            seen.longest_hold_s = max(seen.longest_hold_s, until - self.time_s)
             x, y, z = (max(most, abs(v)) for most, v in zip(seen.fastest, given, strict=True))
             seen.fastest = (x, y, z)
-            self._velocity, self._until_s = given, self.time_s + hold
+            self._velocity, self._until_s = given, until
             if self._began_s is None and given != REST:
                 self._began_s = self.time_s
 
@@ -168,7 +168,7 @@ class KinematicGo2(Simulated):
     --------
     >>> robot = KinematicGo2()
     >>> robot.stand()
-    >>> robot.drive(0.5, 0.0, 0.0, hold_s=1.0)
+    >>> robot.drive(0.5, 0.0, 0.0, until_s=robot.time_s + 1.0)
     >>> robot.wait(2.0)
     >>> round(robot.pose().x, 3), robot.received.expired
     (0.5, 1)

@@ -284,7 +284,8 @@ class LowLevelCommands(SportCommands):
         Notes
         -----
         In lockstep it answers each of the robot's states with one command, and counts time by the robot's clock. How many
-        states pass between two commands of the caller then depends on the machine.
+        states pass between two commands of the caller then depends on the machine. Without a state for
+        ``config.connect_timeout_s`` (real time) the robot counts as gone.
 
         Examples
         --------
@@ -308,7 +309,7 @@ class LowLevelCommands(SportCommands):
             ramp_s=ramp_s,
             hold_s=config.command_hold_s if hold_s is None else hold_s,
             look_every=max(1, math.floor(rate / config.state_rate_hz)),
-            clock=RobotClock(self) if config.lockstep else None,  # type: ignore[arg-type]
+            clock=RobotClock(self, config.connect_timeout_s) if config.lockstep else None,  # type: ignore[arg-type]
         )
         return self._sender
 

@@ -263,7 +263,7 @@ def test_a_stale_state_brings_damping():
         go2.send(command())
     again = go2.start_sending(ramp_s=0.0)
     go2.send(command())
-    stays_damped(link, again, "stale seen before holds until reset")
+    stays_damped(link, again, "stale seen before holds until safety.reset()")
     go2.safety.reset()
     assert sending(go2).state == "sending"
     go2.disconnect()

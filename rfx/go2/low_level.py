@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, HardwareError, InvalidStateError, InvalidValueError, RfxError
 from rfx.go2 import guard, topics
-from rfx.go2.envelope import SafetyEnvelope, Verdict
+from rfx.go2.envelope import SafetyEnvelope
+from rfx.go2.events import Verdict
 from rfx.go2.keeper import Velocity
 from rfx.go2.messages import LowCmd, LowState
 from rfx.go2.sender import FAREWELLS, Sender

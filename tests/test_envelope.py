@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from guides import docstrings_hold, python_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -516,7 +517,14 @@ def test_several_threads_may_use_one_envelope():
     assert sum(envelope.counts["command"].values()) == envelope.n_damped == 668
 
 
-# -- limits
+# -- limits and examples
+
+
+def test_the_examples_hold():
+    docstrings_hold("rfx.go2.envelope")
+    docstrings_hold("rfx.go2.limits")
+    [block] = [block for block in python_blocks("go2.md") if "SafetyEnvelope" in block]
+    exec(compile(block, "go2.md", "exec"), {})
 
 
 def test_limits_are_given_by_joint_name():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guides import python_blocks
 from recording_link import QUICK, STAND, RecordingLink, command, damps, standing
 from waiting import wait_for
 
@@ -135,7 +136,7 @@ def test_states_are_looked_at_at_their_own_rate():
 
 
 def test_nonsense_is_refused_and_what_is_sent_stays(made):
-    link, go2 = made
+    _, go2 = made
     with go2.start_sending(ramp_s=0.0) as sender:
         go2.send(command())
         assert wait_for(lambda: sender.state == "sending")
@@ -248,7 +249,7 @@ def test_a_caller_that_falls_silent_leaves_a_damped_robot(made):
         go2.send(command())
     assert sender.state == "sending"
     stays_damped(link, sender, "no new command for 0.2 s")
-    with pytest.raises(HardwareError, match="no new command.*start sending again"):
+    with pytest.raises(HardwareError, match=r"no new command.*start sending again"):
         go2.send(command())
     assert sending(go2).state == "sending"
 
@@ -263,7 +264,7 @@ def test_a_stale_state_brings_damping():
         go2.send(command())
     again = go2.start_sending(ramp_s=0.0)
     go2.send(command())
-    stays_damped(link, again, "stale seen before holds until reset")
+    stays_damped(link, again, "stale seen before holds until safety.reset()")
     go2.safety.reset()
     assert sending(go2).state == "sending"
     go2.disconnect()
@@ -305,9 +306,7 @@ def test_damp_ends_what_the_sender_repeats(made):
 
 def test_leaving_the_block_by_an_exception_leaves_a_damped_robot(made):
     link, go2 = made
-    with pytest.raises(ZeroDivisionError), go2.start_sending(ramp_s=0.0) as sender:
-        go2.send(command())
-        assert wait_for(lambda: sender.state == "sending")
+    with pytest.raises(ZeroDivisionError), sending(go2) as sender:
         raise ZeroDivisionError
     assert sender.state == "stopped"
     assert not sender.is_running()
@@ -452,7 +451,7 @@ ENDINGS = {
     ),
     "single": ("go2.send(command())\nprint('sending', flush=True)\ntime.sleep(60)", signal.SIGTERM, -signal.SIGTERM),
     "main thread": (
-        "start()\ndef rest():\n    while not (go2.sender.state == 'damping'): time.sleep(0.01)\n    time.sleep(0.1); os._exit(5)\n"
+        "start()\ndef rest():\n    while go2.sender.state != 'damping': time.sleep(0.01)\n    time.sleep(0.1); os._exit(5)\n"
         "threading.Thread(target=rest).start()",
         None,
         5,
@@ -523,6 +522,26 @@ def test_a_handler_that_came_later_stays():
         signal.signal(signal.SIGTERM, before)
 
 
+def test_handlers_that_call_each_other_end():
+    before, called = signal.getsignal(signal.SIGTERM), []
+    try:
+        signal.signal(signal.SIGTERM, lambda number, frame: called.append("first"))
+        link, go2 = robot_of()
+        go2.send(command())
+        ours = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda number, frame: (called.append("later"), ours(number, frame)))
+        _, other = robot_of()
+        other.send(command())
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert wait_for(lambda: called == ["later", "first"])
+        assert damps(link.sent()[-1])
+        go2.disconnect()
+        other.disconnect()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        guard._before.clear()
+
+
 # -- a simulated robot
 
 
@@ -557,6 +576,15 @@ def test_the_start_up_of_a_real_robot_ends_at_the_stance_without_a_jump(domain_i
         assert wait_for(lambda: (robot._command.kp == 0).all() and (robot._command.kd == 3.0).all())
     assert robot.counters.damped == 0
     assert not {"command", "tilt", "stale", "overspeed"} & set(go2.safety.counts)
+
+
+def test_the_example_of_the_guide_stands_the_robot_up(domain_id):
+    [block] = [block for block in python_blocks("go2.md") if "start_sending" in block]
+    block = block.replace("loopback(1)", f"loopback({domain_id})").replace("wait(3.0)", "wait(1.5)")
+    with Robot(domain_id, command_timeout_s=30.0) as robot:
+        exec(compile(block, "go2.md", "exec"), {})
+        assert robot.counters.commands > 100
+        assert np.abs(robot.plant.state.q - STAND).max() < 0.1
 
 
 def test_in_lockstep_every_state_gets_one_command(domain_id):

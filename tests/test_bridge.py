@@ -115,7 +115,7 @@ def test_two_bridges_on_one_domain_double_nothing_and_the_second_takes_over(doma
 def test_a_loop_through_one_domain_is_refused_before_anything_goes_round(domain_id):
     with router() as where, hearing(where) as ticks, Source(domain_id) as source:
         with (
-            bridge_on(domain_id, connect=where, routes=make_routes("robot", STATES)) as robot,
+            bridge_on(domain_id, connect=where, wait=False, settle_s=1.0, routes=make_routes("robot", STATES)) as robot,
             bridge_on(domain_id, connect=where, side="user", wait=False, routes=make_routes("user", STATES)) as user,
         ):
             assert wait_for(lambda: robot.ended)

@@ -17,7 +17,7 @@ def free_endpoint():
 
 
 @contextlib.contextmanager
-def bridge_on(domain_id, *, side="robot", wait=True, prefix="", routes=None, **where):
+def bridge_on(domain_id, *, side="robot", wait=True, prefix="", routes=None, settle_s=0.3, **where):
     """Carry between a domain on loopback and Zenoh; ``bridge.ended`` has what ended it."""
     from rfx.go2.bridge import Bridge
     from rfx.go2.bridge_routes import make_routes
@@ -25,7 +25,7 @@ def bridge_on(domain_id, *, side="robot", wait=True, prefix="", routes=None, **w
     made = make_routes(side) if routes is None else routes
     with (
         CycloneDomain(domain_id, LOOPBACK) as domain,
-        Bridge(domain, made, side=side, key_prefix=prefix, **where) as bridge,
+        Bridge(domain, made, side=side, key_prefix=prefix, settle_s=settle_s, **where) as bridge,
     ):
         stop, bridge.ended = threading.Event(), []
 

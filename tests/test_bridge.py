@@ -11,6 +11,7 @@ import time
 
 import pytest
 from bridged import bridge_on, free_endpoint
+from guides import run_guide
 from test_client import Robot
 from waiting import wait_for
 
@@ -114,7 +115,7 @@ def test_two_bridges_on_one_domain_double_nothing_and_the_second_takes_over(doma
 def test_a_loop_through_one_domain_is_refused_before_anything_goes_round(domain_id):
     with router() as where, hearing(where) as ticks, Source(domain_id) as source:
         with (
-            bridge_on(domain_id, connect=where, routes=make_routes("robot", STATES)) as robot,
+            bridge_on(domain_id, connect=where, wait=False, settle_s=1.0, routes=make_routes("robot", STATES)) as robot,
             bridge_on(domain_id, connect=where, side="user", wait=False, routes=make_routes("user", STATES)) as user,
         ):
             assert wait_for(lambda: robot.ended)
@@ -230,7 +231,7 @@ def test_a_bridge_in_a_process_of_its_own_carries_and_ends_cleanly(domain_id):
     assert "Traceback" not in said
 
 
-def test_a_killed_bridge_leaves_a_stale_client_and_a_robot_in_damping(domain_id):
+def test_a_killed_bridge_leaves_a_stale_client_and_a_robot_in_damping_until_the_next_one(domain_id):
     where = free_endpoint()
     carrier = child(domain_id, where)
     try:
@@ -243,8 +244,13 @@ def test_a_killed_bridge_leaves_a_stale_client_and_a_robot_in_damping(domain_id)
             carrier.wait(10)
             assert wait_for(lambda: not go2.is_connected())
             assert "stale" in repr(go2)
-            go2.set_motor_positions(GO2.pose("stand"))  # nobody hears it any more
             assert wait_for(lambda: robot.counters.damped > 0)
+            carrier.communicate()
+            carrier = child(domain_id, where)
+            assert wait_for(go2.is_connected)  # the client has found the next one by itself
+            before = robot.counters.commands
+            go2.set_motor_positions(GO2.pose("stand"))
+            assert wait_for(lambda: robot.counters.commands > before)
     finally:
         carrier.kill()
         carrier.communicate()
@@ -293,6 +299,14 @@ def test_a_bridge_needs_somewhere_to_go(domain_id):
             Bridge(domain, make_routes("robot"), listen=where)
         with pytest.raises(RfxConnectionError, match="answer"):
             Bridge(domain, make_routes("robot"), connect=where, timeout_s=0.3)
+
+
+def test_the_examples_of_its_page_run(capsys):
+    run_guide("bridge.md")
+    told = capsys.readouterr().out
+    assert told.startswith("zenoh\n")
+    assert "Route(rt/lowstate, DDS -> Zenoh" in told
+    assert "rt/lowcmd" not in told
 
 
 @pytest.mark.parametrize(

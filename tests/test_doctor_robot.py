@@ -75,15 +75,16 @@ def test_a_healthy_robot_in_another_process_is_found_well(domain_id):
     assert {"dds", "real time", "zenoh", "ticks", "age"} <= checks.keys()
 
 
-def test_without_a_robot_it_fails_and_says_what_to_do(domain_id):
-    code, checks = run("--domain", str(domain_id), "--patience", "0.3")
-    assert code == 1
+def test_without_a_robot_it_fails_and_says_what_to_do(domain_id, capsys):
+    words = ["doctor", "--robot", LOOPBACK, "--json", "--domain", str(domain_id), "--patience", "0.3"]
+    assert main(words) == 1
+    checks = {c["name"]: c for c in json.loads(capsys.readouterr().out)}
     assert f"no rt/lowstate within 0.3 s in domain {domain_id} on {LOOPBACK}; nobody" in checks["low state"]["detail"]
     assert "--domain" in checks["low state"]["fix"]
     assert "battery" not in checks
 
 
-def test_a_commander_in_another_process_is_named(domain_id):
+def test_damaged_states_fail_and_a_commander_in_another_process_is_named(domain_id):
     code = (
         "import sys\nfrom rfx.go2 import LowCmd\nfrom rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain\n"
         f"domain = CycloneDomain({domain_id}, LOOPBACK)\n"
@@ -92,7 +93,7 @@ def test_a_commander_in_another_process_is_named(domain_id):
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "ready\n"
-        with Robot(domain_id):
+        with Robot(domain_id, faults=Faults([Fault("corrupt", 0.0, where="lowstate", share=0.3)])):
             found = {c.name: c for c in doctor_robot.check_robot(LOOPBACK, domain_id, 15.0)}
     finally:
         other.communicate("", timeout=20)
@@ -100,11 +101,6 @@ def test_a_commander_in_another_process_is_named(domain_id):
     assert f"process {other.pid}" in found["commanders"].detail
     assert "take_low_level" in found["commanders"].fix
     assert found["motion mode"].detail.startswith("released")
-
-
-def test_damaged_states_fail(domain_id):
-    with Robot(domain_id, faults=Faults([Fault("corrupt", 0.0, where="lowstate", share=0.3)])):
-        found = {c.name: c for c in doctor_robot.check_robot(LOOPBACK, domain_id, 15.0)}
     assert found["low state"].status == "fail"
     assert "refused" in found["low state"].detail
 

@@ -321,6 +321,14 @@ def test_a_released_mode_says_so(domain_id):
             go2.select_mode("")
 
 
+def test_a_state_from_before_the_request_is_not_taken_for_its_effect(domain_id):
+    late = Faults([Fault("delay", 0.0, where="sportmodestate", delay_s=0.045)])  # more than four of them are under way
+    with Robot(domain_id, faults=late), Go2.connect(Go2Config.loopback(domain_id)) as go2:
+        assert wait_for(lambda: go2.sport_state() is not None)
+        go2.stand()
+        assert go2.state().sport.mode_name == "BALANCE_STAND"
+
+
 def test_a_stand_that_never_comes_times_out_with_what_was_seen(domain_id):
     with Robot(domain_id, pose="lie") as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
         robot.sport.handle = lambda api_id, parameter: (0, "")  # says yes and does nothing

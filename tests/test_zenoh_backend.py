@@ -28,20 +28,16 @@ AGAIN = {
     test_client: [
         "test_connect_returns_with_a_valid_state",
         "test_the_state_has_arrays_by_motor_order_and_motors_by_name",
-        "test_wait_state_brings_newer_ticks",
         "test_a_robot_that_falls_silent_is_not_connected",
         "test_positions_reach_all_twelve_motors",
         "test_bad_positions_are_refused_and_nothing_is_sent",
         "test_a_command_with_a_nan_in_any_slot_is_not_sent",
         "test_disconnecting_after_commands_leaves_the_robot_damped",
-        "test_disconnecting_without_commands_sends_none",
         "test_a_disconnected_robot_says_so",
         "test_several_threads_may_look_and_command_at_once",
         "test_one_loop_tick_is_one_state",
         "test_a_lost_answer_is_sent_again",
         "test_a_robot_that_is_gone_ends_the_loop",
-        "test_stopping_a_lockstep_loop_from_inside_is_clean",
-        "test_states_with_a_wrong_checksum_are_refused_and_named",
     ],
     test_sport_client: [
         "test_it_stands_walks_stops_and_sits",
@@ -55,7 +51,6 @@ AGAIN = {
         "test_each_method_asks_for_its_function",
         "test_codes_are_decoded",
         "test_a_released_mode_says_so",
-        "test_without_edu_mode_no_low_level_command_is_sent",
         "test_the_state_shows_sport_mode_and_hand_controller",
     ],
 }
@@ -93,7 +88,9 @@ def domain_id():
 @pytest.fixture(autouse=True)
 def through_the_bridge(endpoint, monkeypatch):
     def loopback(cls, domain_id=1, *, lockstep=False, connect_timeout_s=15.0):
-        made = cls("127.0.0.1", LOOPBACK, DOMAIN, connect_timeout_s=connect_timeout_s, lockstep=lockstep, stale_after_s=1.0)
+        made = cls(
+            "127.0.0.1", LOOPBACK, DOMAIN, connect_timeout_s=connect_timeout_s, lockstep=lockstep, stale_after_s=1.0
+        )
         return made.with_zenoh_router(endpoint)
 
     monkeypatch.setattr(Go2Config, "loopback", classmethod(loopback))

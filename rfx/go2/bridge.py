@@ -47,6 +47,8 @@ class Bridge:
         As the routes were made.
     timeout_s : float
         How long to wait for ``connect`` (s); one that also listens does not wait.
+    settle_s : float
+        How long :meth:`run` looks who else is there before anything passes (s).
 
     Raises
     ------
@@ -71,11 +73,13 @@ class Bridge:
         key_prefix: str = "",
         side: str = "robot",
         timeout_s: float = 3.0,
+        settle_s: float = SETTLE_S,
     ) -> None:
         listen, connect = _tuple(listen), _tuple(connect)
         if not listen and not connect:
             raise ConfigError("expected somewhere to listen or to connect to on Zenoh, got neither")
         self.domain, self.routes, self.side = domain, list(routes), side
+        self._settle_s = arrays.number(settle_s, "settle_s", minimum=0)
         self.note = ""
         self._over = threading.Event()
         self._trouble: Exception | None = None
@@ -158,7 +162,7 @@ class Bridge:
         ConfigError
             Another bridge brings what this one takes out back into the same domain.
         """
-        if self._over.is_set() or stop.wait(SETTLE_S):
+        if self._over.is_set() or stop.wait(self._settle_s):
             return
         self._watch()
         watcher = threading.Thread(target=self._watch_on, args=(stop,), name="rfx bridge watch", daemon=True)

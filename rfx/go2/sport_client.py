@@ -2,6 +2,7 @@
 
 import abc
 import json
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from rfx.sim.gait import feet_of
 
 STANDING_HEIGHT = 0.2  # m of the trunk over the feet; lower than this it does not stand
 AT_REST = 1.0  # rad/s of every joint
+UNDER_WAY_S = 0.1  # so old may a sport state be when it comes
 UPRIGHT = 0.9  # cosine of the tilt
 RELEASES = 5  # how often the mode is released before giving up
 EULER = (0.75, 0.75, 0.6)  # rad; these and the next two are the ranges that Unitree gives
@@ -66,6 +68,7 @@ class SportCommands(abc.ABC):
     rpc: RpcClient
     _keeper: Keeper
     _commanded: bool
+    _answered_after_s = 0.0  # how long the last request took
 
     @abc.abstractmethod
     def _check_open(self) -> None: ...
@@ -101,7 +104,12 @@ class SportCommands(abc.ABC):
             text = json.dumps(parameter, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidValueError(f"expected parameters that JSON can carry, got {error}") from error
-        return self.rpc.call(topics.SPORT, api_id, text, self.config.rpc_timeout_s if timeout_s is None else timeout_s)
+        began = time.monotonic()
+        answer = self.rpc.call(
+            topics.SPORT, api_id, text, self.config.rpc_timeout_s if timeout_s is None else timeout_s
+        )
+        self._answered_after_s = time.monotonic() - began
+        return answer
 
     def wait(self, seconds: float) -> None:
         """Let so much of the robot's own time pass; RfxTimeoutError when its clock does not go on."""
@@ -177,13 +185,20 @@ class SportCommands(abc.ABC):
         self._wait_for("recover", lambda: self._at_rest(True) and self._mode() != SportModeId.RECOVERY_STAND, timeout_s)
 
     def _begun(self) -> None:
-        """Wait for the second new sport state: it was made after the request. A robot that publishes none is not waited for."""
+        """Wait for a sport state that was made after the last request; a robot that publishes none is not waited for.
+
+        That is the second new one; but on a slow link several are under way at once, so one is waited for that is later than
+        the newest known one by as long as the answer took, and by 100 ms at least. In lockstep none is under way.
+        """
+        state = self.sport_state()
+        if state is None:
+            return
+        behind_s = 0.0 if self.config.lockstep else max(self._answered_after_s, UNDER_WAY_S)
+        enough = _seconds(state) + behind_s
         for _ in range(2):
-            state = self.sport_state()
-            if state is None:
-                return
-            stamp = state.stamp.sec, state.stamp.nanosec
+            stamp = self._stamp()
             self._wait_for("publish its sport state", lambda stamp=stamp: self._stamp() != stamp, 2.0)  # type: ignore[misc]
+        self._wait_for("publish its sport state", lambda: _seconds(self.sport_state()) >= enough, 2.0 + behind_s)
 
     def _stamp(self) -> tuple[int, int]:
         state = self.sport_state()
@@ -352,6 +367,11 @@ class SportCommands(abc.ABC):
 
     def _switch(self, api_id: int, **parameter: Any) -> str:
         return self.rpc.call(topics.MOTION_SWITCHER, api_id, json.dumps(parameter), self.config.rpc_timeout_s)
+
+
+def _seconds(state: SportModeState | None) -> float:
+    """Return the robot's time of a sport state (s)."""
+    return -math.inf if state is None else state.stamp.sec + 1e-9 * state.stamp.nanosec
 
 
 def _named(name: Any, known: dict[str, SportApi], what: str) -> SportApi:

@@ -57,6 +57,7 @@ class ZenohTransport(Transport):
         self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
         self._latched: dict[str, tuple[Outbox, Any]] = {}
         self._outbox_lock = threading.Lock()
+        self._shown: dict[object, Any] = {}
 
     # -- out
 
@@ -177,10 +178,11 @@ class ZenohTransport(Transport):
 
     def _declare_token(self, key: str) -> Callable[[], None]:
         self._check()
-        token = self.session.raw.liveliness().declare_token(key)
+        token, mark = self.session.raw.liveliness().declare_token(key), object()
+        self._shown[mark] = token  # one that nobody has is taken back
 
         def undeclare() -> None:
-            if not self.session.closed:
+            if self._shown.pop(mark, None) is not None and not self.session.closed:
                 token.undeclare()
 
         return undeclare
@@ -211,7 +213,7 @@ class ZenohTransport(Transport):
         """End all subscriptions, publish no more, close the session. A second time does nothing."""
         super().close()
         with self._outbox_lock:
-            self._outboxes, self._latched = {}, {}
+            self._outboxes, self._latched, self._shown = {}, {}, {}
         self.session.close()
 
     def __enter__(self) -> "ZenohTransport":

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from rfx.comm.channels import Receiver as Receiver
     from rfx.comm.channels import Sender as Sender
     from rfx.comm.channels import channel as channel
+    from rfx.comm.discovery import Announcement as Announcement
+    from rfx.comm.discovery import Discovery as Discovery
+    from rfx.comm.discovery import NodeEvent as NodeEvent
+    from rfx.comm.discovery import NodeInfo as NodeInfo
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
     from rfx.comm.node import RobotNode as RobotNode
@@ -47,6 +51,11 @@ _HOME = {
     "ParameterClient": "rfx.comm.parameter_client",
     "ParameterServer": "rfx.comm.parameters",
     "PendingCall": "rfx.comm.service_client",
+    "Announcement": "rfx.comm.discovery",
+    "Discovery": "rfx.comm.discovery",
+    "KeyExpr": "rfx.comm.keys",
+    "NodeEvent": "rfx.comm.discovery",
+    "NodeInfo": "rfx.comm.discovery",
     "QoS": "rfx.comm.qos",
     "Receiver": "rfx.comm.channels",
     "RobotClient": "rfx.comm.robot_client",

@@ -1,8 +1,9 @@
 """The queue under channels and subscriptions: many threads put, many take, and whoever waits can be interrupted."""
 
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+
+from rfx.comm.ring cimport Ring, Visit, ring_free, ring_pop, ring_push, ring_remove, ring_take, ring_traverse
 
 import threading
 from time import monotonic
@@ -15,71 +16,6 @@ cdef double LONGEST = 1e6    # seconds of one wait; who waits longer looks again
 cdef Py_ssize_t ENDLESS = 2**62
 
 
-cdef struct Ring:
-    # references to objects, in order; each counts as one
-    PyObject** slots
-    Py_ssize_t size         # a power of two, or 0
-    Py_ssize_t head
-    Py_ssize_t count
-
-
-cdef bint ring_push(Ring* ring, PyObject* item) noexcept nogil:
-    # takes over the reference; False where there is no memory
-    cdef PyObject** slots
-    cdef Py_ssize_t k, size
-    if ring.count == ring.size:
-        size = 2 * ring.size if ring.size else 8
-        slots = <PyObject**>PyMem_RawMalloc(size * sizeof(PyObject*))
-        if slots == NULL:
-            return False
-        for k in range(ring.count):
-            slots[k] = ring.slots[(ring.head + k) & (ring.size - 1)]
-        PyMem_RawFree(ring.slots)
-        ring.slots, ring.size, ring.head = slots, size, 0
-    ring.slots[(ring.head + ring.count) & (ring.size - 1)] = item
-    ring.count += 1
-    return True
-
-
-cdef PyObject* ring_pop(Ring* ring) noexcept nogil:
-    # the first, whose reference is the caller's now; NULL if there is none
-    cdef PyObject* item
-    if ring.count == 0:
-        return NULL
-    item = ring.slots[ring.head]
-    ring.head = (ring.head + 1) & (ring.size - 1)
-    ring.count -= 1
-    return item
-
-
-cdef bint ring_remove(Ring* ring, PyObject* item) noexcept nogil:
-    # whether it was there; the reference is the caller's then
-    cdef Py_ssize_t k, mask = ring.size - 1
-    cdef bint found = False
-    for k in range(ring.count):
-        if found:
-            ring.slots[(ring.head + k - 1) & mask] = ring.slots[(ring.head + k) & mask]
-        elif ring.slots[(ring.head + k) & mask] == item:
-            found = True
-    ring.count -= found
-    return found
-
-
-cdef Ring ring_take(Ring* ring) noexcept nogil:
-    # all of it; an empty one is left
-    cdef Ring taken = ring[0]
-    ring.slots = NULL
-    ring.size = ring.head = ring.count = 0
-    return taken
-
-
-cdef void ring_free(Ring* ring) noexcept:
-    while ring.count:
-        Py_XDECREF(ring_pop(ring))
-    PyMem_RawFree(ring.slots)
-    ring.slots = NULL
-
-
 cdef object owned(PyObject* item):
     # as an object of ours; None for NULL
     if item == NULL:
@@ -87,6 +23,21 @@ cdef object owned(PyObject* item):
     result = <object>item
     Py_XDECREF(item)
     return result
+
+
+# What waits in a mailbox is seen by the garbage collector, so that a cycle by way of it is freed. Cython writes the two
+# functions for the attributes that are objects; the rings are added to them. No lock is needed: rings change only while a
+# thread runs Python's C interface (with the GIL; without one, attached), and the collector waits for such a thread.
+
+cdef extern from "Python.h":
+    ctypedef int (*Traverse "traverseproc")(PyObject*, Visit, void*) noexcept nogil
+    ctypedef int (*Clear "inquiry")(PyObject*) noexcept
+    ctypedef struct Type "PyTypeObject":
+        Traverse tp_traverse
+        Clear tp_clear
+
+cdef Traverse traverse_attributes
+cdef Clear clear_attributes
 
 
 cdef int wake(PyObject* waiter) except -1:
@@ -191,7 +142,7 @@ cdef class Mailbox:
         cdef PyObject* waiter = NULL
         cdef bint good = False, memory = True
         Py_INCREF(item)
-        with nogil, self.lock:
+        with self.lock:
             if not self.closed:
                 good = self.items.count < self.room
                 if self.rule == 0 and not good:
@@ -239,7 +190,7 @@ cdef class Mailbox:
         # the oldest, or None
         cdef PyObject* item
         cdef PyObject* waiter = NULL
-        with nogil, self.lock:
+        with self.lock:
             item = ring_pop(&self.items)
             if item != NULL:
                 self.taken += 1
@@ -270,7 +221,7 @@ cdef class Mailbox:
     cdef list empty(self, bint skip):
         cdef Ring old, waiters
         cdef list found = []
-        with nogil, self.lock:
+        with self.lock:
             old, waiters = ring_take(&self.items), ring_take(&self.putters)
             if skip and old.count:
                 self.taken += 1
@@ -308,7 +259,7 @@ cdef class Mailbox:
         cdef PyObject* given = <PyObject*>waiter
         cdef bint ready, memory = True
         Py_INCREF(waiter)
-        with nogil, self.lock:
+        with self.lock:
             ready = self.closed or (self.items.count > 0 if getter else self.items.count < self.room)
             if not ready:
                 memory = ring_push(&self.getters if getter else &self.putters, given)
@@ -324,7 +275,7 @@ cdef class Mailbox:
         cdef PyObject* given = <PyObject*>waiter
         cdef PyObject* other = NULL
         cdef bint found
-        with nogil, self.lock:
+        with self.lock:
             found = ring_remove(line, given)
             if not found:
                 other = ring_pop(line)
@@ -344,7 +295,7 @@ cdef class Mailbox:
     def close(self):
         """Take no more objects; what is in it can still be taken. Who waits is woken. A second time does nothing."""
         cdef Ring getters, putters
-        with nogil, self.lock:
+        with self.lock:
             self.closed = True
             getters, putters = ring_take(&self.getters), ring_take(&self.putters)
         wake_all(&getters)
@@ -361,3 +312,24 @@ def deadline(timeout):
         return None
     cdef double seconds = arrays.number(timeout, "timeout", minimum=0.0)
     return monotonic() + seconds
+
+
+cdef int mailbox_traverse(PyObject* self, Visit visit, void* arg) noexcept nogil:
+    cdef int found = traverse_attributes(self, visit, arg)
+    found = found or ring_traverse(&(<Mailbox>self).items, visit, arg)
+    found = found or ring_traverse(&(<Mailbox>self).getters, visit, arg)
+    return found or ring_traverse(&(<Mailbox>self).putters, visit, arg)
+
+
+cdef int mailbox_clear(PyObject* self) noexcept:
+    cdef Ring items = ring_take(&(<Mailbox>self).items)
+    cdef Ring getters = ring_take(&(<Mailbox>self).getters)
+    cdef Ring putters = ring_take(&(<Mailbox>self).putters)
+    ring_free(&items)
+    ring_free(&getters)
+    ring_free(&putters)
+    return clear_attributes(self)
+
+
+traverse_attributes, clear_attributes = (<Type*>Mailbox).tp_traverse, (<Type*>Mailbox).tp_clear
+(<Type*>Mailbox).tp_traverse, (<Type*>Mailbox).tp_clear = mailbox_traverse, mailbox_clear

@@ -475,9 +475,10 @@ def test_wrong_arguments_are_refused(transport, cart, options, error):
 
 
 def test_commands_with_an_unknown_effect_are_refused_at_the_start(transport, cart):
-    cart.commands = {"drive": "jumps"}
-    with pytest.raises(ConfigError, match="moves, rests, stops, sets"):
-        RobotNode(transport, cart, "cart").start()
+    for commands, text in (({"drive": "jumps"}, "moves, rests, stops, sets"), ({"status": "sets"}, "'status'")):
+        cart.commands = commands
+        with pytest.raises(ConfigError, match=text):
+            RobotNode(transport, cart, "cart").start()
 
 
 def test_a_robot_that_does_not_say_its_commands_is_watched_after_each(transport):

@@ -12,7 +12,7 @@ from typing import Any
 from rfx import arrays
 from rfx.comm.commander import Commander, Order
 from rfx.comm.node_messages import NodeState, command_of, shortened, text_of
-from rfx.comm.node_robot import STOP, Effect, NodeRobot, checked_robot, robot_of
+from rfx.comm.node_robot import STATUS, STOP, Effect, NodeRobot, checked_robot, robot_of
 from rfx.comm.parameters import node_key
 from rfx.comm.service import Service, current_request
 from rfx.comm.subscription import TransportSubscription
@@ -52,7 +52,7 @@ class RobotNode:
     ``events``
         ``{"event": str, "time_ns": int, ...}``: started, stopped, failed, refused, dead_man, stop_failed, failing, recovered.
     ``status``
-        Every second and with each event: see :meth:`status`.
+        Every second, with each event, and for a command ``status``: see :meth:`status`.
 
     Parameters
     ----------
@@ -298,7 +298,11 @@ class RobotNode:
         about: Any = None
         try:
             about = unpack_value(payload)
-            order = commander.order(*command_of(about))
+            name, arguments = command_of(about)
+            if name == STATUS:
+                self._beat()
+                return
+            order = commander.order(name, arguments)
             error = order.error if order.done.is_set() and order.effect == Effect.Stops else None
         except RfxError as refusal:
             error = refusal

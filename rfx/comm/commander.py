@@ -52,8 +52,8 @@ class Commander:
     ----------
     counts : dict
         ``commands`` that came; of those ``applied``, ``refused`` (unknown, too old, or the robot raised), ``superseded`` by
-        a newer one of the same name, ``overtaken`` by a stop. ``stops`` done, ``dead_man_stops`` among them,
-        ``stop_failures``.
+        a newer one of the same name, ``overtaken`` by a stop, ``withdrawn`` by a caller who is gone. ``stops`` done,
+        ``dead_man_stops`` among them, ``stop_failures``.
     """
 
     def __init__(self, robot: Any, timeout_s: float, report: Report) -> None:
@@ -76,6 +76,7 @@ class Commander:
             "refused",
             "superseded",
             "overtaken",
+            "withdrawn",
             "stops",
             "dead_man_stops",
             "stop_failures",
@@ -151,6 +152,7 @@ class Commander:
             waits = order in self._orders
             if waits:
                 self._orders.remove(order)
+                self.counts["withdrawn"] += 1
         if waits:
             order.end(InvalidStateError(f"{order.name} was withdrawn before its turn came"))
         return waits
@@ -280,6 +282,7 @@ class Commander:
         with self._lock:
             self._closed = True
             left, self._orders = list(self._orders), deque()
+            self.counts["overtaken"] += len(left)
             self._change.notify_all()
             self._watched.notify_all()
         for order in left:

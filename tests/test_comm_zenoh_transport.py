@@ -227,6 +227,20 @@ def test_many_keys_do_not_fill_the_memory(both):
         assert subscription.counts["lost"] == 0
 
 
+def test_ctrl_c_gets_through_while_a_message_waits_for_room_here():
+    with Transport.zenoh() as transport, transport.subscribe("k", 1, overflow="block", block_timeout=20.0) as slow:
+        transport.publish("k", b"1")
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            transport.publish("k", b"2")
+            time.sleep(0.1)
+        assert time.monotonic() - began < 10
+        timer.join()
+        assert slow.recv_timeout(5).payload == b"1"
+
+
 def test_closing_ends_all():
     with pair() as (a, b), b.subscribe("**") as subscription:
         b.close()

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from rfx.comm.channels import Receiver as Receiver
     from rfx.comm.channels import Sender as Sender
     from rfx.comm.channels import channel as channel
+    from rfx.comm.discovery import Announcement as Announcement
+    from rfx.comm.discovery import Discovery as Discovery
+    from rfx.comm.discovery import NodeEvent as NodeEvent
+    from rfx.comm.discovery import NodeInfo as NodeInfo
     from rfx.comm.envelope import TransportEnvelope as TransportEnvelope
     from rfx.comm.keys import KeyExpr as KeyExpr
     from rfx.comm.node import RobotNode as RobotNode
@@ -38,8 +42,12 @@ if TYPE_CHECKING:
 
 # public name -> the module it lives in
 _HOME = {
+    "Announcement": "rfx.comm.discovery",
+    "Discovery": "rfx.comm.discovery",
     "Effect": "rfx.comm.node_robot",
     "KeyExpr": "rfx.comm.keys",
+    "NodeEvent": "rfx.comm.discovery",
+    "NodeInfo": "rfx.comm.discovery",
     "NodeRobot": "rfx.comm.node_robot",
     "NodeState": "rfx.comm.node_messages",
     "Parameter": "rfx.comm.parameter",

@@ -89,6 +89,32 @@ cdef object owned(PyObject* item):
     return result
 
 
+# What waits in a mailbox is seen by the garbage collector, so that a cycle by way of it is freed. Cython writes the two
+# functions for the attributes that are objects; the rings are added to them. No lock is needed: rings change only while a
+# thread runs Python's C interface (with the GIL; without one, attached), and the collector waits for such a thread.
+
+cdef extern from "Python.h":
+    ctypedef int (*Visit "visitproc")(PyObject*, void*) noexcept nogil
+    ctypedef int (*Traverse "traverseproc")(PyObject*, Visit, void*) noexcept nogil
+    ctypedef int (*Clear "inquiry")(PyObject*) noexcept
+    ctypedef struct Type "PyTypeObject":
+        Traverse tp_traverse
+        Clear tp_clear
+
+cdef Traverse traverse_attributes
+cdef Clear clear_attributes
+
+
+cdef int ring_traverse(Ring* ring, Visit visit, void* arg) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef int found
+    for k in range(ring.count):
+        found = visit(ring.slots[(ring.head + k) & (ring.size - 1)], arg)
+        if found:
+            return found
+    return 0
+
+
 cdef int wake(PyObject* waiter) except -1:
     if waiter != NULL:
         owned(waiter).release()
@@ -191,7 +217,7 @@ cdef class Mailbox:
         cdef PyObject* waiter = NULL
         cdef bint good = False, memory = True
         Py_INCREF(item)
-        with nogil, self.lock:
+        with self.lock:
             if not self.closed:
                 good = self.items.count < self.room
                 if self.rule == 0 and not good:
@@ -239,7 +265,7 @@ cdef class Mailbox:
         # the oldest, or None
         cdef PyObject* item
         cdef PyObject* waiter = NULL
-        with nogil, self.lock:
+        with self.lock:
             item = ring_pop(&self.items)
             if item != NULL:
                 self.taken += 1
@@ -270,7 +296,7 @@ cdef class Mailbox:
     cdef list empty(self, bint skip):
         cdef Ring old, waiters
         cdef list found = []
-        with nogil, self.lock:
+        with self.lock:
             old, waiters = ring_take(&self.items), ring_take(&self.putters)
             if skip and old.count:
                 self.taken += 1
@@ -308,7 +334,7 @@ cdef class Mailbox:
         cdef PyObject* given = <PyObject*>waiter
         cdef bint ready, memory = True
         Py_INCREF(waiter)
-        with nogil, self.lock:
+        with self.lock:
             ready = self.closed or (self.items.count > 0 if getter else self.items.count < self.room)
             if not ready:
                 memory = ring_push(&self.getters if getter else &self.putters, given)
@@ -324,7 +350,7 @@ cdef class Mailbox:
         cdef PyObject* given = <PyObject*>waiter
         cdef PyObject* other = NULL
         cdef bint found
-        with nogil, self.lock:
+        with self.lock:
             found = ring_remove(line, given)
             if not found:
                 other = ring_pop(line)
@@ -344,7 +370,7 @@ cdef class Mailbox:
     def close(self):
         """Take no more objects; what is in it can still be taken. Who waits is woken. A second time does nothing."""
         cdef Ring getters, putters
-        with nogil, self.lock:
+        with self.lock:
             self.closed = True
             getters, putters = ring_take(&self.getters), ring_take(&self.putters)
         wake_all(&getters)
@@ -361,3 +387,24 @@ def deadline(timeout):
         return None
     cdef double seconds = arrays.number(timeout, "timeout", minimum=0.0)
     return monotonic() + seconds
+
+
+cdef int mailbox_traverse(PyObject* self, Visit visit, void* arg) noexcept nogil:
+    cdef int found = traverse_attributes(self, visit, arg)
+    found = found or ring_traverse(&(<Mailbox>self).items, visit, arg)
+    found = found or ring_traverse(&(<Mailbox>self).getters, visit, arg)
+    return found or ring_traverse(&(<Mailbox>self).putters, visit, arg)
+
+
+cdef int mailbox_clear(PyObject* self) noexcept:
+    cdef Ring items = ring_take(&(<Mailbox>self).items)
+    cdef Ring getters = ring_take(&(<Mailbox>self).getters)
+    cdef Ring putters = ring_take(&(<Mailbox>self).putters)
+    ring_free(&items)
+    ring_free(&getters)
+    ring_free(&putters)
+    return clear_attributes(self)
+
+
+traverse_attributes, clear_attributes = (<Type*>Mailbox).tp_traverse, (<Type*>Mailbox).tp_clear
+(<Type*>Mailbox).tp_traverse, (<Type*>Mailbox).tp_clear = mailbox_traverse, mailbox_clear

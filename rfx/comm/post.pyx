@@ -4,6 +4,8 @@ cimport cython
 from cpython.bytes cimport PyBytes_CheckExact
 from libc.stdint cimport uint64_t
 
+from _thread import interrupt_main
+from threading import Lock
 from time import time_ns
 from types import MappingProxyType
 
@@ -95,6 +97,8 @@ cdef class Inbox:
     wait : float
         Most seconds to wait for room, for a message whose sender waits too.
     zenoh : module
+    once : bool
+        Whether to leave out what is not newer, by its sender's numbers, than what came before under a key.
 
     Attributes
     ----------
@@ -107,32 +111,41 @@ cdef class Inbox:
     """
 
     cdef readonly long long refused, lost, shared
-    cdef object mailbox, drop, delete
+    cdef object mailbox, drop, delete, guard
     cdef object wait
-    cdef bint patient
+    cdef bint patient, once
     cdef dict last
 
-    def __init__(self, mailbox not None, wait, zenoh):
+    def __init__(self, mailbox not None, wait, zenoh, bint once=False):
         self.mailbox, self.wait, self.patient = mailbox, wait, wait > 0.0
         self.drop, self.delete = zenoh.CongestionControl.DROP, zenoh.SampleKind.DELETE
-        self.last = {}
+        self.last, self.once, self.guard = {}, once, Lock()
 
     def __call__(self, sample):
+        """Take in a message."""
+        try:
+            with self.guard:    # a message may come by several links, and from here, at once
+                self.take(sample)
+        except KeyboardInterrupt:    # Zenoh would drop it; so it is raised again where the program goes on
+            interrupt_main()
+
+    cdef int take(self, sample) except -1:
         cdef TransportEnvelope made
         try:
             made = self.opened(sample)
         except Exception:
             self.refused += 1
-            return
+            return 0
         if made is None:
-            return
+            return 0
         wait = self.wait
         if self.patient and sample.congestion_control == self.drop:
             wait = 0.0
         try:
             self.mailbox.put(made, wait)
         except InvalidStateError:    # the subscription ended just now
-            return
+            return 0
+        return 0
 
     cdef TransportEnvelope opened(self, sample):
         cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
@@ -149,8 +162,7 @@ cdef class Inbox:
         memory = self.memory(content, size)
         made.payload = memory if dtype is None else NDARRAY(shape, dtype, memory)
         made.metadata = None if metadata is None else MappingProxyType(metadata)
-        self.count(source, made.key, nth)
-        return made
+        return made if self.count(source, made.key, nth) or not self.once else None
 
     cdef object memory(self, content, Py_ssize_t size):
         # bytes, or a read-only view of shared memory
@@ -161,8 +173,8 @@ cdef class Inbox:
         found = in_shared(buffer, size)
         return bytes(buffer) if found is None else memoryview(found).toreadonly()
 
-    cdef int count(self, source, str key, long long nth) except -1:
-        # one that comes late was counted as lost before
+    cdef bint count(self, source, str key, long long nth) except -1:
+        # whether it is newer than those before; one that comes late was counted as lost before
         who = (source, key)
         last = self.last.get(who)
         if last is None:
@@ -171,10 +183,10 @@ cdef class Inbox:
         elif nth > last:
             self.lost += nth - last - 1
         else:
-            self.lost -= nth < last
-            return 0
+            self.lost -= nth < last and not self.once
+            return False
         self.last[who] = nth
-        return 0
+        return True
 
     def __repr__(self):
         return f"Inbox(refused={self.refused}, lost={self.lost}, shared={self.shared})"

@@ -160,7 +160,8 @@ def metadata_bytes(metadata):
     return made
 
 
-cdef object metadata_of(bytes text):
+def metadata_of(bytes text not None):
+    """Return what :func:`metadata_bytes` was given. CodecError for anything but an object of JSON."""
     try:
         made = FROM_JSON(text.decode())
     except (ValueError, RecursionError) as error:

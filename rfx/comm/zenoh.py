@@ -21,7 +21,6 @@ def load() -> Any:
     """Return the module ``zenoh``, or raise MissingDependencyError that says what to install."""
     try:
         import zenoh
-        import zenoh.ext
         import zenoh.handlers
         import zenoh.shm
     except ImportError as error:
@@ -165,7 +164,6 @@ def open_session(
         "listen/endpoints": at or (["tcp/[::]:0"] if scouting and mode == "peer" else []),
         "scouting/multicast/enabled": bool(scouting),
         "scouting/gossip/enabled": bool(scouting),
-        "timestamping/enabled": True,  # what is kept for those who come later is told apart by time
         "transport/shared_memory/enabled": bool(shared_memory),
         **({"namespace": key_prefix} if key_prefix else {}),
     }

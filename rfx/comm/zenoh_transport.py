@@ -9,6 +9,7 @@ from typing import Any
 from rfx.arrays import integer
 from rfx.comm.envelope import TransportEnvelope
 from rfx.comm.keys import KeyExpr
+from rfx.comm.latch import LatchedPublisher, LatchedSubscriber
 from rfx.comm.mailbox import Mailbox
 from rfx.comm.post import Inbox, Outbox
 from rfx.comm.qos import QoS, profile
@@ -56,6 +57,7 @@ class ZenohTransport(Transport):
         self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
         self._latched: dict[str, tuple[Outbox, Any]] = {}
         self._outbox_lock = threading.Lock()
+        self._shown: dict[object, Any] = {}
 
     # -- out
 
@@ -84,8 +86,12 @@ class ZenohTransport(Transport):
         outbox = self._outboxes.get(key) if qos is None and type(key) is str else None
         if outbox is None:
             outbox = self._outbox(key, profile(qos))
+        sender, publisher = outbox
         try:
-            return outbox[0].send(self._numbers, metadata, payload)
+            if type(publisher) is LatchedPublisher:
+                with publisher.lock:
+                    return sender.send(self._numbers, metadata, payload)
+            return sender.send(self._numbers, metadata, payload)
         except self._zenoh.ZError as error:
             if self._closed or self.session.closed:
                 raise InvalidStateError("expected an open transport, got one that is closed") from error
@@ -108,6 +114,10 @@ class ZenohTransport(Transport):
                 return found
             if len(self._outboxes) - len(self._latched) >= _MOST_OUTBOXES:
                 self._forget()
+            before = self._latched.pop(text, None) if qos is not None and qos.latched else None
+            if before is not None:  # another profile keeps the messages of this key from now on
+                self._outboxes = {n: o for n, o in self._outboxes.items() if o is not before}
+                before[1].undeclare()
             publisher = self._declare(text, qos)
             made = Outbox(text, publisher.put, self._source, self._pool), publisher
             if qos is not None and qos.latched:
@@ -124,10 +134,9 @@ class ZenohTransport(Transport):
             "express": used.express,
             "reliability": getattr(zenoh.Reliability, used.reliability.upper()),
         }
-        if not used.latched:
-            return raw.declare_publisher(key, **options)
-        cache = zenoh.ext.CacheConfig(1)
-        return zenoh.ext.declare_advanced_publisher(raw, key, cache=cache, publisher_detection=True, **options)
+        if used.latched:
+            return LatchedPublisher(zenoh, raw, key, self._source, **options)
+        return raw.declare_publisher(key, **options)
 
     def _forget(self) -> None:
         # all publishers but those that keep a message; their numbers begin anew, with another source
@@ -149,18 +158,15 @@ class ZenohTransport(Transport):
         self, subscription: TransportSubscription, expression: KeyExpr, mailbox: Mailbox, wait: float, latched: bool
     ) -> None:
         zenoh = self._zenoh
-        inbox = Inbox(mailbox, wait, zenoh)
-        handler = zenoh.handlers.Callback(inbox, indirect=False)
+        inbox = Inbox(mailbox, wait, zenoh, latched)
         with self._lock:
             if self._closed or self.session.closed:
                 raise InvalidStateError("expected an open transport, got one that is closed")
+            declared: Any
             if latched:
-                history = zenoh.ext.HistoryConfig(detect_late_publishers=True, max_samples=1)
-                declared = zenoh.ext.declare_advanced_subscriber(
-                    self.session.raw, str(expression), handler, history=history
-                )
+                declared = LatchedSubscriber(zenoh, self.session.raw, str(expression), inbox)
             else:
-                declared = self.session.raw.declare_subscriber(str(expression), handler)
+                declared = self.session.subscribe(str(expression), inbox)
             self._subscriptions[mailbox] = declared
         subscription._inbox = inbox
 
@@ -172,10 +178,11 @@ class ZenohTransport(Transport):
 
     def _declare_token(self, key: str) -> Callable[[], None]:
         self._check()
-        token = self.session.raw.liveliness().declare_token(key)
+        token, mark = self.session.raw.liveliness().declare_token(key), object()
+        self._shown[mark] = token  # one that nobody has is taken back
 
         def undeclare() -> None:
-            if not self.session.closed:
+            if self._shown.pop(mark, None) is not None and not self.session.closed:
                 token.undeclare()
 
         return undeclare
@@ -206,7 +213,7 @@ class ZenohTransport(Transport):
         """End all subscriptions, publish no more, close the session. A second time does nothing."""
         super().close()
         with self._outbox_lock:
-            self._outboxes, self._latched = {}, {}
+            self._outboxes, self._latched, self._shown = {}, {}, {}
         self.session.close()
 
     def __enter__(self) -> "ZenohTransport":

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from links import free_endpoint
@@ -14,9 +13,9 @@ from waiting import wait_for
 
 from rfx import cli
 from rfx.cli.demo import child_environment
-from rfx.cli.node import table
+from rfx.cli.node import _listening, table
 from rfx.comm import RobotClient, RobotNode, ServiceGoneError, Transport, list_nodes
-from rfx.errors import RfxTimeoutError
+from rfx.errors import RfxConnectionError, RfxTimeoutError
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.node_sim import SimNodeRobot
 from rfx.go2.simulated import SimulatedGo2
@@ -44,23 +43,12 @@ def node_process(*words, **options):
     return process("-m", "rfx", "node", "run", *words, **options)
 
 
-def run_rfx(*words, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "rfx", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=child_environment(),
-        **options,
-    )
-
-
 @pytest.fixture
 def endpoint():
     return free_endpoint()
 
 
-def test_a_node_in_another_program_is_seen_and_obeys_and_disappears_when_it_is_killed(endpoint):
+def test_a_node_in_another_program_is_seen_and_obeys_and_disappears_when_it_is_killed(endpoint, capsys):
     sim = ("--robot", "sim", "--plant", "joint", "--pose", "stand", "--name", "left", "--timeout", "0.4")
     with node_process(*sim, "--listen", endpoint) as (child, about):
         assert about == {"ready": True, "name": "left", "listen": [endpoint], "connect": []}
@@ -70,19 +58,18 @@ def test_a_node_in_another_program_is_seen_and_obeys_and_disappears_when_it_is_k
             assert client.state()["mode"] == "LOCOMOTION"
             assert wait_for(lambda: client.state()["mode"] == "BALANCE_STAND")
             assert client.status()["counts"]["dead_man_stops"] == 1
-            assert [n["name"] for n in list_nodes(transport)] == ["left"]
-            listed = run_rfx("node", "list", "--connect", endpoint)
-            assert listed.returncode == 0
-            assert listed.stdout.splitlines()[1].split()[:5] == ["left", "sim", "running", "50", "Hz"]
+            assert cli.main(["node", "list", "--connect", endpoint, "--seconds", "0.7"]) == 0
+            listed = capsys.readouterr().out.splitlines()
+            assert [line.split()[:3] for line in listed] == [["NAME", "ROBOT", "STATE"], ["left", "sim", "running"]]
 
             client.call("damp")
             lying = threading.Thread(target=child.kill)
             lying.start()
             with pytest.raises((RfxTimeoutError, ServiceGoneError)):
-                client.call("stand", timeout=2)
+                client.call("stand", timeout=1)
             lying.join()
             assert child.wait(10) == -signal.SIGKILL
-            assert list_nodes(transport, seconds=1.2) == []
+            assert list_nodes(transport) == []
 
 
 def test_a_robot_stops_when_its_operator_is_killed(endpoint):
@@ -164,12 +151,13 @@ def test_a_class_of_a_user_is_restarted_after_a_failure_and_ends_on_sigterm(endp
         assert "the wheel came off" in complaints
 
 
-def test_a_node_that_fails_for_good_is_exit_code_1(endpoint, tmp_path):
-    (tmp_path / "wagon.py").write_text(CART)
+def test_a_node_that_fails_for_good_is_exit_code_1(endpoint, tmp_path, monkeypatch, capsys):
+    (tmp_path / "cartwright.py").write_text(CART)
     (tmp_path / "broken").touch()
-    done = run_rfx("node", "run", "--robot", "wagon:Cart", "--listen", endpoint, cwd=tmp_path)
-    assert done.returncode == 1
-    assert json.loads(done.stdout.splitlines()[-1])["state"] == "failed"
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["node", "run", "--robot", "cartwright:Cart", "--listen", endpoint]) == 1
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["state"], last["error"]) == ("failed", "SystemExit: the wheel came off")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +165,7 @@ def test_a_node_that_fails_for_good_is_exit_code_1(endpoint, tmp_path):
     [
         (["run", "--robot", "plane"], "sim, go2 or module:Class"),
         (["run", "--robot", "no_such_module:Class"], "cannot be had"),
-        (["run", "--robot", "json:loads"], "loads"),
+        (["run", "--robot", "json:JSONDecoder"], "make a robot"),
         (["run", "--robot", "sim", "--plant", "joint", "--rate", "nan"], "rate_hz"),
         (["run", "--robot", "sim", "--plant", "joint", "--name", "a/b"], "wildcards"),
         (["run", "--seconds", "0"], "--seconds"),
@@ -210,8 +198,17 @@ def test_the_table_shows_what_comes_from_elsewhere_without_letting_it_write_to_t
     assert len(lines[1]) < 200
 
 
-def test_a_list_as_json_can_be_read(endpoint, capsys):
-    with Transport.zenoh(listen=[endpoint]) as transport, RobotNode(transport, lambda: SimNodeRobot("joint"), "left"):
-        time.sleep(0.1)
-        assert cli.main(["node", "list", "--connect", endpoint, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["name"] == "left"
+def test_nodes_of_one_machine_are_listed_without_saying_where_they_are(capsys, monkeypatch):
+    places = free_endpoint(), free_endpoint()
+    monkeypatch.setattr("rfx.cli.node.HERE", places)
+    assert cli.main(["node", "list"]) == 1
+    assert "nobody listens" in capsys.readouterr().err
+    tried = [[place] for place in places]
+    with contextlib.ExitStack() as stack:
+        for name in ("left", "right"):
+            transport = stack.enter_context(_listening(tried, []))
+            stack.enter_context(RobotNode(transport, lambda: SimNodeRobot("joint"), name))
+        assert cli.main(["node", "list", "--json"]) == 0
+        with pytest.raises(RfxConnectionError):
+            _listening(tried, [])
+    assert [n["name"] for n in json.loads(capsys.readouterr().out)] == ["left", "right"]

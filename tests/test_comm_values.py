@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -42,6 +42,7 @@ def same(a, b):
     return type(a) is type(b) and a == b
 
 
+@settings(max_examples=50)
 @given(values)
 def test_a_value_comes_back_as_it_was(value):
     assert same(value, unpack_value(pack_value(value)))
@@ -55,6 +56,7 @@ def test_any_bytes_are_a_value_or_a_codec_error(data, head):
         return
 
 
+@settings(max_examples=50)
 @given(values, st.integers(0, 400), st.integers(0, 255))
 def test_a_changed_byte_gives_a_value_or_a_codec_error(value, at, byte):
     packed = bytearray(pack_value([value, np.arange(3.0)]))

@@ -29,6 +29,7 @@ from rfx.errors import (
     HardwareError,
     InvalidStateError,
     InvalidValueError,
+    RfxError,
     RfxTimeoutError,
 )
 
@@ -289,6 +290,46 @@ def test_a_command_that_stops_is_done_at_once_too(node, client, cart):
     cart.gate.set()
 
 
+def test_a_storm_of_commands_ends_with_the_stop_and_each_is_accounted_for(transport, cart):
+    cart.gate.set()
+    orders = [
+        ("drive", {"speed": 0.5}), ("drive", {"speed": 9}), ("drive", {"speed": [1]}), ("brake", {}), ("park", {}),
+        ("fly", {}), ("stop", {}), ("slow", {}), ("stop", {"now": 1}),
+    ]  # fmt: skip
+
+    def storm(seed):
+        rng = np.random.default_rng(seed)
+        with RobotClient(transport, "cart") as client:
+            for i in rng.integers(len(orders), size=60):
+                name, arguments = orders[i]
+                if rng.random() < 0.5:
+                    client.send(name, **arguments)
+                else:
+                    try:
+                        client.call(name, timeout=float(rng.choice([0.001, 5.0])), **arguments)
+                    except RfxError:
+                        continue
+
+    with RobotNode(transport, cart, "cart", command_timeout_s=0.1) as node, RobotClient(transport, "cart") as client:
+        threads = [threading.Thread(target=storm, args=(seed,)) for seed in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert wait_for(lambda: len(node._commands) == 0)
+        client.stop()
+        assert wait_for(lambda: not node._commander._orders and node._commander._running is None)
+        told = len(cart.told)
+        assert cart.speed == 0
+        assert not wait_for(lambda: len(cart.told) > told + 1, 0.2)
+        assert cart.speed == 0
+        assert node.state == NodeState.Running
+        counts = node.status()["counts"]
+        ends = ("applied", "refused", "superseded", "overtaken", "withdrawn")
+        assert counts["commands"] == sum(counts[name] for name in ends)
+        assert min(counts["applied"], counts["refused"]) > 10
+
+
 def test_a_stop_that_fails_is_tried_until_it_is_done(transport):
     class Slippery(Cart):
         tries = 0
@@ -475,9 +516,10 @@ def test_wrong_arguments_are_refused(transport, cart, options, error):
 
 
 def test_commands_with_an_unknown_effect_are_refused_at_the_start(transport, cart):
-    cart.commands = {"drive": "jumps"}
-    with pytest.raises(ConfigError, match="moves, rests, stops, sets"):
-        RobotNode(transport, cart, "cart").start()
+    for commands, text in (({"drive": "jumps"}, "moves, rests, stops, sets"), ({"status": "sets"}, "'status'")):
+        cart.commands = commands
+        with pytest.raises(ConfigError, match=text):
+            RobotNode(transport, cart, "cart").start()
 
 
 def test_a_robot_that_does_not_say_its_commands_is_watched_after_each(transport):

@@ -1,17 +1,21 @@
 """``rfx node``: be a robot's node on the network, and list the nodes that there are."""
 
 import argparse
+import contextlib
 import importlib
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from rfx.cli.robot_log import stop_on_signals
-from rfx.errors import ConfigError, RfxError, RfxTimeoutError
+from rfx.errors import ConfigError, RfxConnectionError, RfxError, RfxTimeoutError
 
-HERE = "tcp/127.0.0.1:7447"  # where nodes listen and lists look, unless told otherwise
+HERE = tuple(
+    f"tcp/127.0.0.1:{port}" for port in range(7447, 7455)
+)  # unless told otherwise a node listens on a free one
 LOOK_S = 0.2  # between two looks at a node that runs
 RESTART_S = 1.0
 HEADS = ("NAME", "ROBOT", "STATE", "RATE", "STATES", "REFUSED", "STOPS", "ERROR")
@@ -32,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--timeout", type=float, default=0.5, metavar="S", help="without a command for so long it stops (default 0.5)"
     )
-    _add_link(run, "listen on this address, such as tcp/127.0.0.1:7448")
+    _add_link(run, "listen on this address (default: the first free of tcp/127.0.0.1:7447 to 7454)")
     run.add_argument("--seconds", type=float, default=None, help="end after so long")
     run.add_argument(
         "--restarts", type=int, default=0, metavar="N", help="begin anew so often after a failure (default 0)"
@@ -45,10 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser(
         "list",
         help="the nodes that there are, with their state",
-        description="Listen for a moment and show every node that is heard.",
+        description="Ask all nodes for their status, and show those that answer.",
     )
     _add_link(listing, "also listen on this address")
-    listing.add_argument("--seconds", type=float, default=2.0, help="for how long to listen (default 2)")
+    listing.add_argument("--seconds", type=float, default=1.0, help="for how long to listen (default 1)")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(node_run=run_list)
 
@@ -60,7 +64,7 @@ def _add_link(parser: argparse.ArgumentParser, listen: str) -> None:
         action="append",
         default=[],
         metavar="ENDPOINT",
-        help="connect to this address of a node or a router",
+        help="connect to this address of a node or a router (list: default all that listen there)",
     )
     parser.add_argument("--prefix", default="rfx", help="of all keys (default rfx)")
 
@@ -99,14 +103,15 @@ def robot_maker(args: argparse.Namespace) -> tuple[str, Callable[[], Any]]:
 def run_node(args: argparse.Namespace) -> int:
     """Hold a robot until told to end; 1 where it ended by itself."""
     from rfx import arrays
-    from rfx.comm import RobotNode, Transport
+    from rfx.comm import RobotNode
 
     if args.seconds is not None:
         arrays.number(args.seconds, "--seconds", above=0)
     restarts = arrays.integer(args.restarts, "--restarts", minimum=0)
     name, maker = robot_maker(args)
-    listen = args.listen or ([] if args.connect else [HERE])
-    with stop_on_signals() as stop, Transport.zenoh(connect=args.connect, listen=listen) as transport:
+    listen = [args.listen] if args.listen or args.connect else [[place] for place in HERE]
+    with stop_on_signals() as stop, _listening(listen, args.connect) as transport:
+        listen = list(transport.session.listen)
         options = {"rate_hz": args.rate, "command_timeout_s": args.timeout, "prefix": args.prefix}
         node = RobotNode(transport, maker, args.name or name, **options).start()
         try:
@@ -126,6 +131,28 @@ def run_node(args: argparse.Namespace) -> int:
         return 1 if node.state == "failed" else 0
 
 
+def _listening(places: list[list[str]], connect: list[str]) -> Any:
+    """Return a transport that listens on the first of these places where it can."""
+    from rfx.comm import Transport
+
+    for i, listen in enumerate(places, 1):
+        try:
+            return Transport.zenoh(connect=connect, listen=listen)
+        except RfxConnectionError:
+            if i == len(places):
+                raise
+
+
+def _answering(places: tuple[str, ...]) -> list[str]:
+    """Return those places where somebody listens."""
+    found = []
+    for place in places:
+        host, _, port = place.removeprefix("tcp/").rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=0.5):
+            found.append(place)
+    return found
+
+
 def _try_again(node: Any) -> None:
     try:
         node.restart()
@@ -137,7 +164,9 @@ def run_list(args: argparse.Namespace) -> int:
     """Show the nodes that are heard; 1 where there is none."""
     from rfx.comm import Transport, list_nodes
 
-    connect = args.connect or ([] if args.listen else [HERE])
+    connect = args.connect or ([] if args.listen else _answering(HERE))
+    if not connect and not args.listen:
+        raise RfxConnectionError(f"nobody listens on {HERE[0]} to {HERE[-1]}: say where with --connect")
     with Transport.zenoh(connect=connect, listen=args.listen) as transport:
         found = list_nodes(transport, prefix=args.prefix, seconds=args.seconds)
     if args.json:

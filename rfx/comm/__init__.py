@@ -42,8 +42,12 @@ if TYPE_CHECKING:
 
 # public name -> the module it lives in
 _HOME = {
+    "Announcement": "rfx.comm.discovery",
+    "Discovery": "rfx.comm.discovery",
     "Effect": "rfx.comm.node_robot",
     "KeyExpr": "rfx.comm.keys",
+    "NodeEvent": "rfx.comm.discovery",
+    "NodeInfo": "rfx.comm.discovery",
     "NodeRobot": "rfx.comm.node_robot",
     "NodeState": "rfx.comm.node_messages",
     "Parameter": "rfx.comm.parameter",
@@ -51,11 +55,6 @@ _HOME = {
     "ParameterClient": "rfx.comm.parameter_client",
     "ParameterServer": "rfx.comm.parameters",
     "PendingCall": "rfx.comm.service_client",
-    "Announcement": "rfx.comm.discovery",
-    "Discovery": "rfx.comm.discovery",
-    "KeyExpr": "rfx.comm.keys",
-    "NodeEvent": "rfx.comm.discovery",
-    "NodeInfo": "rfx.comm.discovery",
     "QoS": "rfx.comm.qos",
     "Receiver": "rfx.comm.channels",
     "RobotClient": "rfx.comm.robot_client",

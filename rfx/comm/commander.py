@@ -52,8 +52,8 @@ class Commander:
     ----------
     counts : dict
         ``commands`` that came; of those ``applied``, ``refused`` (unknown, too old, or the robot raised), ``superseded`` by
-        a newer one of the same name, ``overtaken`` by a stop. ``stops`` done, ``dead_man_stops`` among them,
-        ``stop_failures``.
+        a newer one of the same name, ``overtaken`` by a stop, ``withdrawn`` by a caller who is gone. ``stops`` done,
+        ``dead_man_stops`` among them, ``stop_failures``.
     """
 
     def __init__(self, robot: Any, timeout_s: float, report: Report) -> None:
@@ -68,6 +68,7 @@ class Commander:
         self._moved_s: float | None = None  # when the command came that it moves by
         self._moved = False  # since the last stop that was done
         self._stop_due = ""  # why a stop that failed has to be tried again
+        self._dead_man_due = False
         self._running: Order | None = None
         self._closing = self._closed = False
         names = (
@@ -76,6 +77,7 @@ class Commander:
             "refused",
             "superseded",
             "overtaken",
+            "withdrawn",
             "stops",
             "dead_man_stops",
             "stop_failures",
@@ -151,6 +153,7 @@ class Commander:
             waits = order in self._orders
             if waits:
                 self._orders.remove(order)
+                self.counts["withdrawn"] += 1
         if waits:
             order.end(InvalidStateError(f"{order.name} was withdrawn before its turn came"))
         return waits
@@ -170,25 +173,27 @@ class Commander:
 
     def _halt(self, reason: str, action: Callable[[], Any] | None = None, *, dead_man: bool = False) -> Any:
         """Stop the robot; what was ordered before is not done any more. Raises what the robot raises, and will try again."""
-        with self._lock:
-            self._turn += 1
-            overtaken, self._orders = list(self._orders), deque()
-            self.counts["overtaken"] += len(overtaken)
-        for order in overtaken:
-            order.end(InvalidStateError(f"{order.name} was overtaken: {reason}"))
         with self._stopping:
+            with self._lock:
+                self._turn += 1
+                overtaken, self._orders = list(self._orders), deque()
+                self.counts["overtaken"] += len(overtaken)
+            for order in overtaken:
+                order.end(InvalidStateError(f"{order.name} was overtaken: {reason}"))
             try:
                 value = self._robot.stop() if action is None else action()
             except Exception as error:
                 with self._watched:
                     self.counts["stop_failures"] += 1
                     first, self._stop_due = not self._stop_due, self._stop_due or reason
+                    self._dead_man_due |= dead_man
                     self._watched.notify()
                 if first:
                     self._report("stop_failed", reason=reason, error=error)
                 raise
             with self._lock:
                 self._moved_s, self._moved, self._stop_due = None, False, ""
+                dead_man, self._dead_man_due = dead_man or self._dead_man_due, False
                 self.counts["stops"] += 1
                 self.counts["dead_man_stops"] += dead_man
         if dead_man:
@@ -204,10 +209,7 @@ class Commander:
                     self._change.wait()
                 if self._closed:
                     return
-                order = self._orders.popleft()
-                self._running = order
-                if order.effect == Effect.Rests:
-                    self._moved_s = None
+                order = self._running = self._orders.popleft()
             try:
                 order.value = self._apply(order)
                 self._settle(order, None)
@@ -221,6 +223,11 @@ class Commander:
             self._running = None
 
     def _apply(self, order: Order) -> Any:
+        with self._stopping, self._lock:  # not while a stop is under way
+            if order.turn != self._turn:
+                raise InvalidStateError(f"{order.name} was overtaken by a stop")
+            if order.effect == Effect.Rests:
+                self._moved_s = None
         waited = time.monotonic() - order.at_s
         if order.effect == Effect.Moves and waited > self._timeout_s:
             raise InvalidStateError(
@@ -248,16 +255,27 @@ class Commander:
             with self._watched:
                 if self._closed:
                     return
-                now = time.monotonic()
-                due = self._moved_s is not None and now >= self._moved_s + self._timeout_s
-                reason = f"no command for {self._timeout_s:g} s" if due else self._stop_due
-                if not reason:
-                    self._watched.wait(None if self._moved_s is None else self._moved_s + self._timeout_s - now)
+                left = self._left()
+                if left is None or left > 0:
+                    self._watched.wait(left)
                     continue
             try:
-                self._halt(reason, dead_man=due)
+                self._halt_if_due()
             except Exception:  # reported
                 time.sleep(RETRY_S)
+
+    def _left(self) -> float | None:
+        # seconds until the robot has to be stopped, None for never
+        if self._stop_due:
+            return 0.0
+        return None if self._moved_s is None else self._moved_s + self._timeout_s - time.monotonic()
+
+    def _halt_if_due(self) -> None:
+        with self._stopping:  # another stop may have been under way until now
+            with self._lock:
+                left, again = self._left(), self._stop_due
+            if left is not None and left <= 0:
+                self._halt(again or f"no command for {self._timeout_s:g} s", dead_man=not again)
 
     def _count(self, name: str) -> None:
         with self._lock:
@@ -280,6 +298,7 @@ class Commander:
         with self._lock:
             self._closed = True
             left, self._orders = list(self._orders), deque()
+            self.counts["overtaken"] += len(left)
             self._change.notify_all()
             self._watched.notify_all()
         for order in left:

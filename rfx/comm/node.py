@@ -1,19 +1,19 @@
 """A robot on a transport: its state goes out at a rate, commands come in and are kept safe."""
 
-import atexit
 import contextlib
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from rfx import arrays
 from rfx.comm.commander import Commander, Order
+from rfx.comm.node_end import running
 from rfx.comm.node_messages import NodeState, command_of, shortened, text_of
-from rfx.comm.node_robot import STOP, Effect, NodeRobot, checked_robot, robot_of
+from rfx.comm.node_robot import STATUS, STOP, Effect, NodeRobot, checked_robot, robot_of
 from rfx.comm.parameters import node_key
+from rfx.comm.qos import QoS
 from rfx.comm.service import Service, current_request
 from rfx.comm.subscription import TransportSubscription
 from rfx.comm.transport import Transport
@@ -26,16 +26,10 @@ log = logging.getLogger("rfx.node")
 BEAT_S = 1.0  # between two status messages, where nothing happens
 PATIENCE_S = 10.0
 HUNG_S = 1.0  # a state that takes longer than this is no state
+TOLD = QoS(
+    "best_effort", 64, "drop", "data_high"
+)  # of events and status: nobody holds up the dead man by not listening
 STOP_S = 5.0  # for how long stop() waits for a state that does not come
-_running: "weakref.WeakSet[RobotNode]" = weakref.WeakSet()
-
-
-@atexit.register
-def _stop_all() -> None:
-    """At the end of the program no robot is left walking."""
-    for node in list(_running):
-        with contextlib.suppress(RfxError):
-            node.stop()
 
 
 class RobotNode:
@@ -52,7 +46,7 @@ class RobotNode:
     ``events``
         ``{"event": str, "time_ns": int, ...}``: started, stopped, failed, refused, dead_man, stop_failed, failing, recovered.
     ``status``
-        Every second and with each event: see :meth:`status`.
+        Every second, with each event, and for a command ``status``: see :meth:`status`.
 
     Parameters
     ----------
@@ -116,7 +110,7 @@ class RobotNode:
         self._services: list[Service] = []
         self._loop: ControlLoop | None = None
         self._main: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._ended = threading.Event()  # set while nothing runs
         self._ended.set()
         self._last_state_s = self._last_beat_s = 0.0
         self._held = False  # whether there is something to let go
@@ -137,7 +131,7 @@ class RobotNode:
             except BaseException:
                 self._let_go()
                 raise
-        _running.add(self)
+        running.add(self)
         self._tell("started")
         return self
 
@@ -171,7 +165,7 @@ class RobotNode:
             self._state = NodeState.Stopped if self._fatal is None else NodeState.Failed
         self._tell(str(self._state), error=self._fatal)
         self._ended.set()
-        _running.discard(self)
+        running.discard(self)
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
@@ -233,7 +227,7 @@ class RobotNode:
     def _tick(self, iteration: int, dt: float) -> bool:
         try:
             payload = pack_value(dict(self._robot.state()))
-            self._transport.publish(f"{self._key}/state", payload)
+            self._transport.publish(f"{self._key}/state", payload, qos=QoS.SENSOR)
         except Exception as error:
             return self._missed(error)
         now = time.monotonic()
@@ -279,7 +273,7 @@ class RobotNode:
 
     def _send(self, key: str, value: dict[str, Any]) -> None:
         with contextlib.suppress(RfxError):  # the transport is closed, or its link down: status() still says all
-            self._transport.publish(f"{self._key}/{key}", pack_value(value))
+            self._transport.publish(f"{self._key}/{key}", pack_value(value), qos=TOLD)
 
     # -- what comes in
 
@@ -298,7 +292,11 @@ class RobotNode:
         about: Any = None
         try:
             about = unpack_value(payload)
-            order = commander.order(*command_of(about))
+            name, arguments = command_of(about)
+            if name == STATUS:
+                self._beat()
+                return
+            order = commander.order(name, arguments)
             error = order.error if order.done.is_set() and order.effect == Effect.Stops else None
         except RfxError as refusal:
             error = refusal
@@ -372,6 +370,7 @@ class RobotNode:
             counts = dict(self._counts)
             age = time.monotonic() - self._last_state_s
             state, error = self._state, self._error
+        counts["dropped_messages"] = 0 if self._commands is None else self._commands.dropped
         if state == NodeState.Running and age > HUNG_S + 1 / self.rate_hz:
             state, error = NodeState.Failing, RfxTimeoutError(f"state() of the robot has not returned for {age:.1f} s")
         return {

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from rfx.errors import ConfigError, DTypeError
 
 STOP = "stop"
+STATUS = "status"  # no command to the robot: the node says how it is
 
 
 class Effect(StrEnum):
@@ -57,6 +58,8 @@ def effects_of(robot: Any) -> dict[str, Effect] | None:
     for name, effect in given.items():
         if not isinstance(name, str) or effect not in list(Effect):
             raise ConfigError(f"expected a name and one of {', '.join(Effect)}, got {name!r}: {effect!r}")
+        if name == STATUS:
+            raise ConfigError(f"expected no command {STATUS!r} of the robot: the node itself answers it")
         effects[name] = Effect(effect)
     return {**effects, STOP: Effect.Stops}
 

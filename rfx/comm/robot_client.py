@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from rfx import arrays
-from rfx.comm.node_robot import STOP
+from rfx.comm.node_robot import STATUS, STOP
 from rfx.comm.parameters import node_key
 from rfx.comm.service_client import ServiceClient
 from rfx.comm.subscription import TransportSubscription
 from rfx.comm.transport import Transport
 from rfx.comm.values import pack_value, unpack_value
 from rfx.errors import CodecError, DTypeError, RfxTimeoutError
+
+ASK_S = 0.25  # between two questions to all nodes; one that has just come is not known to them at once
 
 
 class RobotClient:
@@ -63,7 +65,8 @@ class RobotClient:
         return self._newest(self._states, "state", timeout)
 
     def status(self, timeout: float | None = None) -> dict[str, Any]:
-        """Return what the node says of itself next, within a second; RfxTimeoutError where it says nothing."""
+        """Return what the node says of itself now; RfxTimeoutError where it says nothing."""
+        self.send(STATUS)
         return self._newest(self._statuses, "status", timeout)
 
     def _newest(self, subscription: TransportSubscription, what: str, timeout: float | None) -> dict[str, Any]:
@@ -100,18 +103,22 @@ class RobotClient:
         return f"RobotClient({self._key!r}{', closed' if self._calls.closed else ''})"
 
 
-def list_nodes(transport: Transport, *, prefix: str = "rfx", seconds: float = 1.5) -> list[dict[str, Any]]:
-    """Return the newest status of each node that says something within so many seconds, by name.
+def list_nodes(transport: Transport, *, prefix: str = "rfx", seconds: float = 1.0) -> list[dict[str, Any]]:
+    """Ask all nodes for their status, and return what answers within so many seconds, by name.
 
-    A node speaks every second, so what is killed is not in the list a moment later. What is no status is left out.
+    A node that was killed does not answer. What is no status is left out, and so are nodes that have stopped.
     """
     end = time.monotonic() + arrays.number(seconds, "seconds", above=0.0, maximum=3600.0)
     found: dict[str, dict[str, Any]] = {}
+    asked = 0.0
     with transport.subscribe(f"{prefix}/*/status", capacity=4096) as statuses:
-        while (left := end - time.monotonic()) > 0:
-            envelope = statuses.recv_timeout(left)
+        while (now := time.monotonic()) < end:
+            if now - asked >= ASK_S:
+                asked = now
+                transport.publish(f"{prefix}/*/command", pack_value(_message(STATUS, {})))
+            envelope = statuses.recv_timeout(max(0.0, min(end, asked + ASK_S) - time.monotonic()))
             if envelope is None:
-                break
+                continue
             try:
                 status = unpack_value(envelope.payload)
             except CodecError:

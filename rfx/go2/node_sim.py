@@ -124,12 +124,12 @@ class SimNodeRobot:
     def _step(self) -> None:
         with self._lock:
             now = self._now.time
+            if self._velocity is not None and now - self._walked_s > self.hold_s:
+                self._velocity = None
+                self.sport.handle(SportApi.STOP_MOVE, "")
             if self._velocity is not None and now - self._moved_s >= MOVE_EVERY_S:
-                if now - self._walked_s > self.hold_s:
-                    self._velocity = None
-                else:
-                    self._moved_s = now
-                    self.sport.handle(SportApi.MOVE, json.dumps(self._velocity))
+                self._moved_s = now
+                self.sport.handle(SportApi.MOVE, json.dumps(self._velocity))
             self.sport.update(self._now, self._command)
             self._now = self.plant.step(self._command)
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import Any
 
-from rfx.cli import robot_log, robot_watch
+from rfx.cli import robot_log, robot_run, robot_watch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulate.set_defaults(robot_run=run_simulate)
     robot_log.add_arguments(commands)
     robot_watch.add_arguments(commands)
+    robot_run.add_arguments(commands)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,12 @@ def add_arguments(commands: Any) -> None:
         "policy", metavar="POLICY_DIR", help="a policy file with a contract: a folder with rfx_config.json"
     )
     run.add_argument(
-        "--command", dest="velocity", nargs=3, type=float, metavar=("VX", "VY", "VYAW"), help="velocity (m/s, m/s, rad/s); default 0 0 0"
+        "--command",
+        dest="velocity",
+        nargs=3,
+        type=float,
+        metavar=("VX", "VY", "VYAW"),
+        help="velocity (m/s, m/s, rad/s); default 0 0 0",
     )
     run.add_argument(
         "--at",

@@ -5,78 +5,24 @@ import json
 import math
 import random
 import threading
+import time
 
 import numpy as np
+from recording_link import STAND, RecordingLink, damps, standing
 
 from rfx.errors import RfxError
-from rfx.go2 import Go2, Go2Config, LowCmd, LowState
-from rfx.go2.backends.base import StageTimes
-from rfx.go2.messages import Response, SportModeState
+from rfx.go2 import Go2, Go2Config, LowCmd
+from rfx.go2.limits import SafetyLimits
+from rfx.go2.messages import NO_POSITION
 from rfx.go2.sport_client import BODY_HEIGHT, EULER, FOOT_RAISE_HEIGHT, GAITS, TRICKS
 from rfx.go2.sport_mode import SportMode
 from rfx.go2.topics import SportApi
 from rfx.robots import GO2
 from rfx.sim import JointCommand, make_plant
 
-COMMANDS, THREADS = 100_000, 4
+COMMANDS, LOW_LEVEL, THREADS = 40_000, 60_000, 4
 OWN = 7  # gpio of the commands that the fuzz makes itself, whose positions are its own affair
 LIMITS = (0.7, 0.3, 1.1)
-
-
-class Recorder:
-    """A link to nobody that keeps everything that is published, and answers every request at once."""
-
-    def __init__(self):
-        self.times = StageTimes()
-        self.refused, self.last_refusal = 0, ""
-        self.commands, self.requests, self.ready = [], [], []
-        self.lock = threading.Lock()
-        self.tick = 0
-
-    def publish_low_cmd(self, cmd):
-        data = cmd.to_cdr()
-        with self.lock:
-            self.commands.append(data)
-
-    def publish_request(self, service, request):
-        response = Response(data='{"name": ""}')
-        response.header.identity.id = request.header.identity.id
-        response.header.identity.api_id = request.header.identity.api_id
-        with self.lock:
-            self.requests.append((service, request.header.identity.api_id, request.parameter))
-            if not request.header.policy.noreply:
-                self.ready.append(response)
-
-    def responses(self, service, timeout_s):
-        with self.lock:
-            came, self.ready = self.ready, []
-        return came
-
-    def serves(self, service):
-        return True
-
-    def other_commanders(self):
-        return []
-
-    def subscribe_state(self):
-        return self
-
-    def latest(self):
-        with self.lock:
-            self.tick += 2
-            return LowState(tick=self.tick)
-
-    def recv(self, timeout_s):
-        return self.latest()
-
-    def sport_state(self):
-        return SportModeState(body_height=0.3)
-
-    def is_connected(self):
-        return True
-
-    def disconnect(self):
-        pass
 
 
 def nonsense(rng):
@@ -126,9 +72,111 @@ def one(go2, rng):
         rng.choice([go2.stop, go2.damp, lambda: go2.damp(nonsense(rng)), go2.state, go2.is_connected])()
 
 
-def test_a_hundred_thousand_commands_publish_nothing_outside_the_envelope():
-    backend = Recorder()
-    config = Go2Config.loopback(1).with_walk_limits(*LIMITS)
+WILD = [0.0, -0.0, 1.0, -1.0, 30.0, 1e3, -1e3, 1e30, 3.4e38, 2.146e9, 16000.0, 1e-40]
+
+
+def wild_columns(rng):
+    """q, dq, tau, kp and kd of twelve motors: by chance near the stance, or anything at all."""
+    rows = np.array([STAND, *np.zeros((4, 12))]) + rng.normal(0, [[0.3], [1.0], [5.0], [1.0], [0.1]], (5, 12))
+    rows[3:] = np.abs(rows[3:]) * [[40.0], [10.0]]
+    wild = rng.random((5, 12)) < rng.choice([0.0, 0.0, 0.02, 0.5])
+    rows[wild] = rng.choice(WILD, wild.sum())
+    if rng.random() < 0.9:
+        rows[3:] = np.abs(rows[3:])
+    if rng.random() < 0.02:
+        rows[rng.integers(5), rng.integers(12)] = rng.choice([np.nan, np.inf, -np.inf])
+    return rows.astype(np.float32)
+
+
+def wild_command(rng):
+    cmd = LowCmd()
+    for i, column in enumerate(wild_columns(rng).T.tolist()):
+        slot = cmd.motor_cmd[i]
+        slot.q, slot.dq, slot.tau, slot.kp, slot.kd = column
+    return cmd
+
+
+def test_racing_low_level_commands_never_leave_the_envelope():
+    link = RecordingLink()
+    limits = SafetyLimits(stale_s=60.0, step=0.1, kp=100.0)
+    go2 = Go2(Go2Config.loopback(1).with_limits(limits), link)
+    go2._keep(link.latest())
+    done, failures = [0] * THREADS, []
+
+    def work(index):
+        rng = np.random.default_rng(index)
+        commands = [wild_command(rng) for _ in range(500)]
+        try:
+            for i in range(LOW_LEVEL // THREADS):
+                with contextlib.suppress(RfxError):
+                    go2.send(commands[i % 500])
+                if index == 0 and i % 50 == 0:  # meanwhile the robot tips over and is set up again
+                    link.shown.imu_state.quaternion = (0.5, 0.8, 0.0, 0.0) if i % 200 == 0 else (1.0, 0.0, 0.0, 0.0)
+                if i % 20 == 0:
+                    go2.safety.reset()
+                done[index] += 1
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert sum(done) == LOW_LEVEL
+    placed, damped = check_commands(link.sent(), limits)
+    assert placed > LOW_LEVEL / 20
+    assert damped > LOW_LEVEL / 20
+    go2.disconnect()
+
+
+def test_commands_in_turn_are_damped_exactly_while_there_is_a_reason():
+    link = RecordingLink()
+    go2 = Go2(Go2Config.loopback(1), link)
+    go2._keep(link.latest())
+    rng, latched = np.random.default_rng(9), False
+    reasons = {"well": False, "tilted": True, "hot": True, "fast": True, "silent": True}
+    for i in range(3000):
+        if i % 7 == 0:
+            kind = rng.choice([*reasons], p=[0.6, 0.1, 0.1, 0.1, 0.1])
+            link.shown = shown(kind)
+            link.silent = kind == "silent"
+        if rng.random() < 0.05:
+            go2.safety.reset()
+            latched = False
+        go2._received_s = time.monotonic() - (1.0 if kind == "silent" else 0.0)
+        cmd = wild_command(rng)
+        before = len(link.commands)
+        with contextlib.suppress(RfxError):
+            go2.send(cmd)
+        if not cmd.is_safe:
+            assert len(link.commands) == before  # refused, nothing was sent
+            continue
+        latched = latched or kind in ("tilted", "hot", "silent")
+        sent = LowCmd.from_cdr(link.commands[-1])
+        assert len(link.commands) == before + 1
+        assert damps(sent) == (reasons[kind] or latched)
+    assert set(go2.safety.counts) >= {"tilt", "temperature", "overspeed", "stale", "torque", "position", "step", "gain"}
+    go2.disconnect()
+
+
+def shown(kind):
+    """The robot at its stance, or in trouble."""
+    low = standing()
+    if kind == "tilted":
+        low.imu_state.quaternion = (0.6, 0.0, 0.8, 0.0)
+    elif kind == "hot":
+        low.motor_state[7].temperature = 95
+    elif kind == "fast":
+        low.motor_state[3].dq = -40.0
+    return low
+
+
+def test_commands_of_all_kinds_publish_nothing_outside_the_envelope():
+    backend = RecordingLink()
+    config = Go2Config.loopback(1).with_walk_limits(*LIMITS).with_limits(stale_s=60.0)
     go2 = Go2(config, backend)
     go2._keep(backend.latest())
     done, failures = [0] * THREADS, []
@@ -153,23 +201,36 @@ def test_a_hundred_thousand_commands_publish_nothing_outside_the_envelope():
     assert not failures
     assert sum(done) == COMMANDS
     assert not [t for t in threading.enumerate() if "keeper" in t.name]
-    check_commands(backend.commands)
+    assert len(backend.commands) > 5000
+    check_commands(backend.sent(), config.limits)
     check_requests(backend.requests)
 
 
-def check_commands(sent):
-    """Every low-level command is whole, finite and has no negative gain; ours stay within the joints' travel."""
-    assert len(sent) > 5000
-    low, high = GO2.lower.astype(np.float32), GO2.upper.astype(np.float32)
-    placed = 0
-    for data in sent:
-        cmd = LowCmd.from_cdr(data)
-        assert cmd.crc_ok
-        assert cmd.is_safe
-        if cmd.gpio != OWN and cmd.kp.any():
-            placed += 1
-            assert ((cmd.q >= low) & (cmd.q <= high)).all()
-    assert placed > 1000
+def check_commands(sent, limits):
+    """Every command is whole and inside of the limits at the stance, by their definition, or is damping."""
+    assert all(cmd.crc_ok and cmd.is_safe for cmd in sent)
+    q, dq, tau, kp, kd = (np.array([getattr(cmd, n) for cmd in sent], float) for n in ("q", "dq", "tau", "kp", "kd"))
+    low, high = (np.float32(row) for row in np.array(limits.position).T)
+    some, stance = q < NO_POSITION, np.float32(STAND).astype(float)
+    speed = np.where(dq < 16000, dq, 0.0)
+    assert not kp[~some].any()
+    assert not kd[dq >= 16000].any()
+    assert (((q >= low) & (q <= high)) | ~some).all()
+    assert (np.abs(speed) <= np.float32(limits.velocity)).all()
+    assert kp.max() <= limits.kp[0]
+    assert kd.max() <= limits.kd[0]
+    law = kp * np.where(some, q - stance, 0.0) + kd * speed + tau
+    damped = np.array([damps(cmd) for cmd in sent])
+    assert (np.abs(law) <= limits.torque)[~damped].all()
+    assert (np.abs(tau) <= limits.torque).all()
+    stiff = some & (kp > 0)
+    last = np.vstack([stance, np.where(stiff, q, stance)[:-1]])
+    near = (
+        np.minimum(np.abs(q - last), np.abs(q - stance)) <= np.array(limits.step) + 1e-6
+    )  # a reset starts at the stance
+    pulled = (q - stance) * (q - last) <= 0  # a torque limit may take a target back to where the joint is at once
+    assert (near | pulled | ~stiff).all()
+    return int((~damped).sum()), int(damped.sum())
 
 
 def check_requests(sent):
@@ -201,7 +262,7 @@ def test_the_robots_sport_mode_takes_any_request_and_commands_finite_numbers():
     plant.reset("stand")
     state, limit = plant.state, 1e3
     sport.begin(state)
-    for _ in range(5000):
+    for _ in range(3000):
         texts = ["", "{", "null", "[]", "NaN", '{"data": 1e999}', '{"data": "x"}', "\\u0000", '{"x": {}}']
         values = json.dumps({key: rng.choice([rng.uniform(-2, 2), 1e9, 0, True]) for key in ("x", "y", "z", "data")})
         code, data = sport.handle(rng.choice([*SportApi, 0, -5, 2**62]), rng.choice([*texts, values, values, values]))

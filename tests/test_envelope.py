@@ -135,7 +135,7 @@ def of_columns(motors):
     return command(q, dq, tau, kp, kd)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bounds, readings, st.lists(columns, min_size=1, max_size=3))
 def test_after_apply_nothing_is_outside(limits, reading, motions):
     envelope, low = SafetyEnvelope(limits), state(*reading)

@@ -4,12 +4,15 @@ import threading
 
 import numpy as np
 import pytest
+from recording_link import damps
 from waiting import wait_for
 
 from rfx.control import ControlLoop
 from rfx.errors import ConfigError, HardwareError, InvalidValueError, RfxConnectionError
 from rfx.go2 import Fault, Faults, Go2, Go2Config, LowCmd, RobotClock
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.events import tilt_of
+from rfx.go2.push import Push
 from rfx.go2.simulated import SimulatedGo2
 from rfx.go2.topics import SportModeId
 from rfx.robots import GO2
@@ -88,6 +91,69 @@ def test_a_motor_that_is_lost_under_low_level_control_is_named_and_damped(domain
         assert made.robot.plant.state.time <= AT_S + WITHIN_S
         index = GO2.index_of(sorted(motors)[0])
         assert go2.low_state().motor_state[index].mode == 0
+
+
+def note_damping(go2, ticks):
+    """Note the tick that each damping command answers."""
+    publish = go2.backend.publish_low_cmd
+
+    def publish_and_note(cmd):
+        if damps(cmd):
+            ticks.append(cmd.reserve)
+        publish(cmd)
+
+    go2.backend.publish_low_cmd = publish_and_note
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("freeze", AT_S, where="RL_hip"), "RL_hip not any more"),
+        (Fault("encoder", AT_S, where="FL"), "FL_hip, FL_thigh, FL_calf not any more"),
+    ],
+    ids=["freeze", "encoder"],
+)
+def test_the_sender_damps_when_a_motor_is_lost(domain_id, fault, words):
+    with Robot(domain_id, [fault]), connect(domain_id) as go2:
+        ticks = []
+        with go2.start_sending(ramp_s=0.02, hold_s=60.0) as sender:
+            go2.set_motor_positions(GO2.pose("stand"), kp=60.0, kd=4.0)
+            assert wait_for(lambda: sender.state == "sending" or sender.why)
+            note_damping(go2, ticks)
+            assert wait_for(lambda: sender.state == "damping")
+            assert words in sender.why
+            assert wait_for(lambda: ticks)
+        assert 1000 * AT_S <= ticks[0] <= 1000 * (AT_S + WITHIN_S)
+
+
+def test_the_sender_says_that_the_robot_is_gone(domain_id):
+    with Robot(domain_id, [Fault("vanish", AT_S)]), connect(domain_id) as go2:
+        go2.config = go2.config.with_timeouts(connect_s=0.4)
+        sender = go2.start_sending(ramp_s=0.02, hold_s=60.0)
+        go2.set_motor_positions(GO2.pose("stand"), kp=60.0, kd=4.0)
+        assert wait_for(lambda: not sender.is_running())
+        assert "the robot is gone" in sender.why
+        with pytest.raises(HardwareError, match=r"the robot is gone.*start sending again"):
+            go2.send(LowCmd())
+
+
+def test_a_robot_that_is_pushed_over_is_damped(domain_id):
+    pytest.importorskip("mujoco", reason="mujoco-core is not installed")
+    config = Go2Config.loopback(domain_id, lockstep=True).with_limits(velocity=1000.0)
+    with Robot(domain_id, [], "mujoco") as made, Go2.connect(config) as go2:
+        damped, tilted, keep = [], [], go2._keep
+        note_damping(go2, damped)
+
+        def keep_and_note(low):
+            if low is not None and tilt_of(low.imu_state.quaternion) > config.limits.tilt:
+                tilted.append(low.tick)
+            return keep(low)
+
+        go2._keep = keep_and_note
+        made.robot._pushes.append(Push(AT_S, 0.15, (0.0, 900.0, 0.0)))
+        with pytest.raises(HardwareError, match=r"upright, got 1\."):
+            drive(go2, 3.0)
+        assert 0 <= damped[0] - tilted[0] <= 1000 * WITHIN_S
 
 
 @pytest.mark.parametrize(

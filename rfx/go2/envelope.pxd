@@ -34,6 +34,8 @@ cdef class SafetyEnvelope:
     cdef uint32_t[12] before        # marks of the last command
     cdef uint32_t before_all
     cdef uint32_t latched
+    cdef uint32_t met               # every kind there ever was, and those that were told of
+    cdef uint32_t reported
     cdef uint32_t tick
     cdef bint started
     cdef int64_t[144] counted       # (ENV_KINDS, 12)

@@ -200,6 +200,7 @@ cdef class SafetyEnvelope:
         self.reporter = Reporter()
         memset(self.counted, 0, sizeof(self.counted))
         self.commands = self.damped = self.n_events = 0
+        self.met = self.reported = 0
         self.started = False
         self.reset()
 
@@ -224,6 +225,7 @@ cdef class SafetyEnvelope:
                 seen |= envelope_clamp(command, self.last, &m, &self.bounds, marks, MOTORS)
             self.commands += 1
             if seen:
+                self.met |= seen
                 envelope_count(self.counted, marks, seen, MOTORS)
                 self.note(asked, command, &m, marks, seen)
             memcpy(self.before, marks, sizeof(marks))
@@ -384,7 +386,12 @@ cdef class SafetyEnvelope:
 
         Called by :meth:`apply`; whoever lets compiled code call the envelope calls it from Python once in a while.
         """
-        self.reporter.report(self, final)
+        cdef uint32_t met
+        with self.lock:
+            met = self.met
+        if final or met != self.reported or self.reporter.due():
+            self.reported = met
+            self.reporter.report(self, final)
 
     @property
     def latched(self):

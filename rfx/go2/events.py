@@ -95,6 +95,10 @@ class Reporter:
     def __repr__(self) -> str:
         return f"Reporter(said={self._said})"
 
+    def due(self) -> bool:
+        """Whether it is time for a summary, should there be news."""
+        return time.monotonic() - self._summed_s >= SUMMARY_S
+
     def report(self, envelope: Any, final: bool = False) -> None:
         """Say what is new since the last time."""
         if not self._lock.acquire(blocking=False):
@@ -113,7 +117,7 @@ class Reporter:
                             event.what, event.joint, event.tick, event.asked, change,
                         )  # fmt: skip
                 self._summed_s = now
-            elif totals != self._said and (final or now - self._summed_s >= SUMMARY_S):
+            elif totals != self._said and (final or self.due()):
                 log.warning("envelope: so far %s", ", ".join(f"{kind} {n} times" for kind, n in totals.items()))
                 self._summed_s = now
             else:

@@ -82,7 +82,7 @@ class LowLevelCommands(SportCommands):
             )
         self._check_allowed()
         sender = self._sender
-        if sender is not None:
+        if sender is not None and sender.state != "stopped":
             return sender.put(cmd)
         out = cmd.copy()
         if not self.config.lockstep:
@@ -187,7 +187,7 @@ class LowLevelCommands(SportCommands):
         gains = arrays.number(kp, "kp", minimum=0), arrays.number(kd, "kd", minimum=0)
         with self._out:
             sender = self._sender
-            last_one = self._wanted if sender is None else sender.wanted
+            last_one = self._wanted if sender is None or sender.state == "stopped" else sender.wanted
             cmd = self._hold(*gains) if last_one is None else last_one.copy()
             rows = {name: getattr(cmd, name) for name in ("q", "dq", "tau", "kp", "kd")}
             for row, value in zip(rows.values(), (q, 0.0, 0.0, *gains), strict=True):
@@ -284,7 +284,8 @@ class LowLevelCommands(SportCommands):
         Notes
         -----
         In lockstep it answers each of the robot's states with one command, and counts time by the robot's clock. How many
-        states pass between two commands of the caller then depends on the machine.
+        states pass between two commands of the caller then depends on the machine. Without a state for
+        ``config.connect_timeout_s`` (real time) the robot counts as gone.
 
         Examples
         --------
@@ -308,7 +309,7 @@ class LowLevelCommands(SportCommands):
             ramp_s=ramp_s,
             hold_s=config.command_hold_s if hold_s is None else hold_s,
             look_every=max(1, math.floor(rate / config.state_rate_hz)),
-            clock=RobotClock(self) if config.lockstep else None,  # type: ignore[arg-type]
+            clock=RobotClock(self, config.connect_timeout_s) if config.lockstep else None,  # type: ignore[arg-type]
         )
         return self._sender
 

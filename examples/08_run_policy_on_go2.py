@@ -21,17 +21,9 @@ RANGES = {"forward": (-0.4, 0.6), "left": (-0.3, 0.3), "yaw": (-0.8, 0.8)}
 PERIOD, KP, LIFT, LOAD, SCALE = 0.4, 60.0, 0.06, 75.0, 0.5
 POSE = np.array([0.0, 0.8, -1.6] * 4)
 FEET = feet_of(POSE)
-SIGNALS = (
-    "base_ang_vel",
-    "projected_gravity",
-    "velocity_commands",
-    "joint_pos_rel",
-    "joint_vel",
-    "last_action",
-    "clock",
-)
+NAMES = ("base_ang_vel", "projected_gravity", "velocity_commands", "joint_pos_rel", "joint_vel", "last_action", "clock")
 ACTION = ActionLayout(GO2.joint_names, POSE, SCALE, KP, 1.0, clip=4.0)
-TERMS = ObservationLayout(tuple(map(ObservationTerm, SIGNALS)), GO2.joint_names)
+TERMS = ObservationLayout(tuple(map(ObservationTerm, NAMES)), GO2.joint_names)
 LAYOUT = PolicyLayout("trot", TERMS, ACTION, gait_period=PERIOD)
 USED = [48 - 3, 48 - 2, 6, 7, 8, 3, 4]  # sine and cosine of the clock, the command, two of gravity
 
@@ -39,8 +31,7 @@ USED = [48 - 3, 48 - 2, 6, 7, 8, 3, 4]  # sine and cosine of the clock, the comm
 def trot(sine, cosine, vx, vy, vyaw, gx, gy):
     """Joint targets (12,) for one moment."""
     feet, turn = FEET.copy(), np.arctan2(sine, cosine) / (2 * np.pi)
-    moving = min(1.0, np.linalg.norm([vx, vy, vyaw]) / 0.1)
-    pushes = np.zeros(4)
+    moving, pushes = min(1.0, np.linalg.norm([vx, vy, vyaw]) / 0.1), np.zeros(4)
     for leg, (x, y, _) in enumerate(FEET):
         share = (turn + (0.0, 0.5, 0.5, 0.0)[leg]) % 1.0  # the first half on the floor
         speed = moving * np.array([1.15 * (vx - vyaw * y) + 0.12, 1.15 * (vy + vyaw * x)])

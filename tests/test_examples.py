@@ -25,3 +25,5 @@ def test_example_runs(path, tmp_path):
     assert len(path.read_text().splitlines()) < 80
     if "dqn" in path.stem:  # it has learned: chance lasts some 20 steps
         assert float(result.stdout.split()[-2]) > 60
+    if "run_policy" in path.stem:  # it has walked
+        assert float(result.stdout.split()[-3]) > 0.5

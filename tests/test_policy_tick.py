@@ -8,11 +8,16 @@ import pytest
 from policy_robots import WIDE, NumberRobot, random_policy
 
 from rfx.control import ControlLoop
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
+from rfx.go2 import guard
+from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.backends.links import raw_link
 from rfx.go2.command_source import CommandSource
 from rfx.go2.envelope import SafetyEnvelope
+from rfx.go2.limits import SafetyLimits
 from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
+from rfx.go2.policy_feeds import Driver
 from rfx.go2.policy_record import policy_step_class
 from rfx.go2.policy_side import PolicySide
 from rfx.go2.policy_tick import PolicyTick
@@ -378,6 +383,39 @@ def test_a_stale_state_in_real_time_ends_in_damping():
     assert not robot.decoded[-1].kp.any()
 
 
+def computing(stop):
+    while not stop.is_set():
+        sum(range(1000))
+
+
+def test_a_computing_python_thread_does_not_hold_the_tick_up(domain_id):
+    """With the GIL held by others for 5 ms at a time, whoever needs it twice in a tick waits for it twice."""
+    stop, means, missed = threading.Event(), {}, {}
+    thread = threading.Thread(target=computing, args=(stop,))
+    still = LowState(tick=5)
+    still.imu_state.quaternion = (1.0, 0.0, 0.0, 0.0)
+    still.set_motors(q=GO2.pose("stand"), temperature=30)
+    limits = SafetyLimits(stale_s=3600)
+    with CycloneDomain(domain_id, LOOPBACK) as domain:
+        thread.start()
+        try:
+            for native in (True, False):
+                link = raw_link(domain, domain.reader("s", LowState), domain.writer("c", LowCmd), native)
+                robot, writer = NumberRobot(), domain.writer("s", LowState)
+                robot.link = link
+                writer.write(still.to_cdr())
+                tick = tick_on(robot, random_policy(), limits=limits, lockstep=False)
+                stats = ControlLoop(500.0, tick.tick).run()
+                assert tick.ended == "the time was over"
+                means[native] = tick.histograms["total"].mean
+                missed[native] = stats.missed_ticks
+        finally:
+            stop.set()
+            thread.join()
+    assert means[True] < means[False] / 4
+    assert missed[True] < missed[False]
+
+
 def test_wrong_parts_are_refused():
     policy, robot = random_policy(), NumberRobot()
     source = CommandSource(policy.contract)
@@ -401,6 +439,69 @@ def test_wrong_parts_are_refused():
         assert type(thing).__name__ in repr(thing)
         with pytest.raises(DTypeError, match="pickled"):
             pickle.dumps(thing)
+
+
+def test_what_was_never_set_up_or_is_set_up_again_says_so():
+    policy, robot = random_policy(), NumberRobot()
+    empty = PolicyTick.__new__(PolicyTick)
+    for use in (empty.step, lambda: empty.tick, lambda: empty.counts, lambda: empty.histograms):
+        with pytest.raises(InvalidStateError):
+            use()
+    assert "never" in repr(empty)
+    for part in ("side", "link"):
+        parts = {"side": PolicySide(policy), "link": robot.link}
+        parts[part] = type(parts[part]).__new__(type(parts[part]))
+        with pytest.raises(InvalidStateError):
+            PolicyTick(*parts.values(), SafetyEnvelope(), CommandSource(policy.contract))
+    tick = tick_on(robot, policy)
+    for again, arguments in ((tick, (tick.side, tick.link, tick.envelope, tick.commands)), (tick.side, (policy,))):
+        with pytest.raises(InvalidStateError, match="once"):
+            again.__init__(*arguments)
+    with pytest.raises(InvalidStateError, match="once"):
+        tick.commands.__init__(policy.contract)
+
+
+def test_measurements_that_are_not_numbers_never_become_commands():
+    robot = NumberRobot(change=lambda i, s: setattr(s.motor_state[4], "q", float("nan")))
+    tick = tick_on(robot, random_policy())
+    run(tick)
+    assert tick.ended == "the safety envelope"
+    assert robot.decoded
+    for cmd in robot.decoded:
+        assert np.isfinite([cmd.q, cmd.dq, cmd.tau, cmd.kp, cmd.kd]).all()
+        assert not cmd.kp.any()
+
+
+def test_the_clients_place_is_taken_while_a_policy_drives():
+    class Client:
+        """What a Driver needs of a Go2."""
+
+        _sender, _commanded = None, False
+
+        def stop_sending(self):
+            pass
+
+        def _brake(self, reason):
+            pass
+
+    for reason, after in (("SIGTERM", "damping"), ("SIGINT", "lying down")):
+        client, tick = Client(), tick_on(NumberRobot(), random_policy(), seconds=None)
+        try:
+            with Driver(client, tick) as driver:
+                while tick.phase != "policy":
+                    tick.step(0.0)
+                assert client._sender is driver
+                with pytest.raises(InvalidStateError, match="policy drives"):
+                    driver.put(LowCmd())
+                assert driver.brake(reason)
+                tick.step(0.0)
+                assert tick.phase == after
+                driver.brake("SIGINT")
+                run(tick)
+        finally:
+            guard.release(client)
+        assert client._sender is None
+        assert client._commanded
 
 
 def test_a_side_checks_its_readings():

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from rfx.cli import robot_log, robot_watch
+from rfx.cli import robot_log, robot_run, robot_watch
 from rfx.cli.page import folder
 from rfx.errors import ConfigError
 
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulate.set_defaults(robot_run=run_simulate)
     robot_log.add_arguments(commands)
     robot_watch.add_arguments(commands)
+    robot_run.add_arguments(commands)
 
 
 def run(args: argparse.Namespace) -> int:

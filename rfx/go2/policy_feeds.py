@@ -1,14 +1,16 @@
-"""The two Python threads beside a compiled tick: one asks for commands, one writes the flight log."""
+"""What stands beside a compiled tick: who asks for commands, who writes the flight log, and the client it drives for."""
 
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from rfx.errors import InvalidStateError
-from rfx.go2 import topics
+from rfx.go2 import guard, topics
+from rfx.go2.client import Go2
 from rfx.go2.flight_log import FlightLog
 from rfx.go2.policy_record import POLICY_TOPIC, policy_step_class
 from rfx.go2.policy_tick import PolicyTick
@@ -16,6 +18,7 @@ from rfx.go2.record_ring import RecordRing
 
 TOPIC_OF = (topics.LOW_STATE, topics.LOW_CMD, POLICY_TOPIC)  # in the order of the kinds in record_ring.pxd
 DRAIN_S = 0.02
+BRAKE_S = 0.15  # for a tick to come to its end when the program is ended
 
 Commander = Callable[[float], Any]
 Estimator = Callable[[], Any]
@@ -111,3 +114,59 @@ class TickLog:
     def _empty(self) -> None:
         for kind, time_ns, data in self.ring.drain():
             self.log.record(TOPIC_OF[kind], time_ns, data)
+
+
+class Driver:
+    """Stands in the place of a client's sender while a policy drives: emergency stop, signals and disconnecting reach the tick.
+
+    Commands that somebody sends meanwhile are refused. Ctrl+C asks the policy to end, a second one and any other signal
+    brings damping.
+    """
+
+    def __init__(self, go2: Go2, tick: PolicyTick) -> None:
+        self._go2, self._tick = go2, tick
+        self._interrupted = False
+        self.wanted = None
+
+    def __repr__(self) -> str:
+        return f"Driver({self._tick!r})"
+
+    def __enter__(self) -> Self:
+        go2 = self._go2
+        go2.stop_sending()
+        go2._sender = self  # type: ignore[assignment]
+        go2._commanded = True
+        guard.watch(go2, go2._brake)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._go2._sender is self:  # type: ignore[comparison-overlap]
+            self._go2._sender = None
+
+    def put(self, cmd: Any) -> Any:
+        """Refuse a command of somebody else."""
+        raise InvalidStateError("expected nobody else to command, a policy drives the motors: end its run first")
+
+    def damp(self, reason: str) -> None:
+        """Brake at once."""
+        self._tick.damp()
+
+    def brake(self, reason: str) -> bool:
+        """End the run because of a signal."""
+        if reason == "SIGINT" and not self._interrupted:
+            self._interrupted = True
+            self._tick.finish()
+        else:
+            self._tick.damp()
+            self._wait(BRAKE_S)
+        return True
+
+    def stop(self) -> None:
+        """Brake and wait for the end."""
+        self._tick.damp()
+        self._wait(2.0)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._tick.phase != "done" and time.monotonic() < end:
+            time.sleep(0.005)

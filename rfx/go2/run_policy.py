@@ -18,7 +18,7 @@ from rfx.go2.command_source import CommandSource
 from rfx.go2.config import Go2Config
 from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.limits import SafetyLimits
-from rfx.go2.policy_feeds import Feeder, TickLog
+from rfx.go2.policy_feeds import Driver, Feeder, TickLog
 from rfx.go2.policy_run import PolicyRun
 from rfx.go2.policy_side import PolicySide
 from rfx.go2.policy_tick import PolicyTick
@@ -97,8 +97,8 @@ def run_policy(
 
     The robot stands up from its measured posture into the policy's default pose, the policy acts at its own rate while
     targets go out at the contract's control rate, then the robot lies down. Each tick is compiled and runs in a thread of
-    its own without the GIL; it goes through a safety envelope. Any fault ends in damping. Ctrl+C ends the run as if the time
-    were over, a second one brings damping at once and is raised.
+    its own without the GIL; it goes through a safety envelope. Any fault, and ``go2.emergency_stop()``, ends in damping.
+    Ctrl+C ends the run as if the time were over, a second one brings damping at once and is raised.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def run_policy(
         What you believe the robot's side is (a layout's name, a contract, a policy file): refused where the policy expects
         something else.
     limits : SafetyLimits, optional
-        Of the envelope.
+        Of the envelope; by default those of the configuration.
     log : path, optional
         A flight log: raw states and commands, and each step of the policy as ``rfx/policy_step``.
     base_lin_vel : callable, optional
@@ -156,14 +156,16 @@ def run_policy(
         raise DTypeError(f"expected base_lin_vel to be callable, got {type(base_lin_vel).__name__}")
     side = checked_side(policy_dir, robot, base_lin_vel is not None)
     commander = commands if callable(commands) else None
-    source = CommandSource(side.contract, "hand" if commander is not None else commands, deadman_s=deadman_s)
-    envelope = SafetyEnvelope(limits)
+    given: Any = "hand" if commander is not None else commands
+    source = CommandSource(side.contract, given, deadman_s=deadman_s)
     with contextlib.ExitStack() as stack:
         if go2 is None:
             go2 = stack.enter_context(Go2.connect(config))
         if not go2.config.edu_mode:
             raise ConfigError("expected edu_mode for low-level commands, the configuration says edu_mode=False")
+        go2.stop_sending()
         go2.take_low_level()
+        envelope = SafetyEnvelope(go2.config.limits if limits is None else limits)
         link = open_link(go2.backend, native)
         stack.callback(link.close)
         ring = None if log is None else RecordRing()
@@ -182,11 +184,13 @@ def run_policy(
             damp_s=damp_s,
             patience_s=LOCKSTEP_PATIENCE_S if go2.config.lockstep else max(1.0, go2.config.stale_after_s),
         )
+        record = None
         if ring is not None and log is not None:
             about = {"policy": str(policy_dir), "layout": side.contract.layout.name, "link": link.kind}
-            stack.enter_context(TickLog(log, ring, side.obs_dim, about))
+            record = stack.enter_context(TickLog(log, ring, side.obs_dim, about))
         feeder = Feeder(tick, commander, base_lin_vel)
         stack.callback(feeder.stop)
+        stack.enter_context(Driver(go2, tick))
         loop = None
         if go2.config.lockstep:
             _run_lockstep(tick, feeder)
@@ -204,6 +208,9 @@ def run_policy(
         envelope.report(final=True)
     if feeder.error is not None:
         raise feeder.error
+    counts = tick.counts
+    if record is not None:
+        counts["dropped_records"] += record.log.counts.dropped.total()
     return PolicyRun(
         policy=str(policy_dir),
         layout=side.contract.layout.name,
@@ -211,11 +218,11 @@ def run_policy(
         detail=_detail(tick),
         seconds=tick.policy_s,
         policy_steps=tick.policy_steps,
-        ticks=tick.counts["ticks"],
+        ticks=counts["ticks"],
         link=link.kind,
         link_reason=link.reason,
         stages=tick.histograms,
-        counts=tick.counts,
+        counts=counts,
         envelope=envelope.counts,
         loop=loop,
         log=None if log is None else Path(log),

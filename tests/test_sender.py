@@ -150,6 +150,20 @@ def test_nonsense_is_refused_and_what_is_sent_stays(made):
         assert sender.wanted == command()
 
 
+def test_several_threads_that_start_leave_one_sender(made):
+    _, go2 = made
+    threads = [threading.Thread(target=go2.start_sending) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [t.name for t in threading.enumerate()].count("rfx go2 sender") == 1
+    assert go2.sender.is_running()
+    go2.stop_sending()
+    assert go2.sender is None
+    assert "rfx go2 sender" not in [t.name for t in threading.enumerate()]
+
+
 @pytest.mark.parametrize(
     "options", [{"rate_hz": 0}, {"rate_hz": float("nan")}, {"ramp_s": -1}, {"hold_s": 0}, {"hold_s": float("inf")}]
 )
@@ -631,6 +645,7 @@ def test_rates_and_limits_are_changed_by_copies():
         ({"state_rate_hz": float("nan")}, InvalidValueError),
         ({"command_hold_s": -1}, InvalidValueError),
         ({"limits": None}, DTypeError),
+        ({"state_rate_hz": 4.0}, ConfigError),  # every state would be stale
     ],
 )
 def test_impossible_rates_and_limits_are_refused(change, error):

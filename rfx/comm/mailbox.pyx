@@ -12,6 +12,20 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError
 
 cdef tuple OVERFLOWS = ("drop_oldest", "drop_newest", "block")
+cdef extern from *:
+    """
+    #ifdef _WIN32
+    #include <windows.h>
+    #define rfx_step_back() ((void)SwitchToThread())
+    #else
+    #include <sched.h>
+    #define rfx_step_back() ((void)sched_yield())
+    #endif
+    """
+    void rfx_step_back() noexcept nogil
+
+cdef enum:
+    LINGER = 8    # looks before who takes goes to sleep
 cdef double LONGEST = 1e6    # seconds of one wait; who waits longer looks again
 cdef Py_ssize_t ENDLESS = 2**62
 
@@ -176,7 +190,14 @@ cdef class Mailbox:
         DTypeError, InvalidValueError
             A timeout that is no number, NaN or below 0.
         """
+        item = self.poll()
+        if item is not None:
+            return item
         end = deadline(timeout)
+        if not self.closed and (timeout is None or timeout > 0):
+            item = self.linger()
+            if item is not None:
+                return item
         while True:
             item = self.poll()
             if item is not None:
@@ -197,6 +218,16 @@ cdef class Mailbox:
                 waiter = ring_pop(&self.putters)
         wake(waiter)
         return owned(item)
+
+    cdef object linger(self):
+        # the oldest, if one comes while others have the processor a few times: cheaper than to sleep and be woken
+        cdef int _k
+        for _k in range(LINGER):
+            with nogil:
+                rfx_step_back()
+            if self.items.count:
+                return self.poll()
+        return None
 
     def get_now(self):
         """Take what has waited longest, or None; see :meth:`get`."""

@@ -13,6 +13,7 @@ from waiting import wait_for
 
 from rfx import arrays
 from rfx.comm import (
+    Discovery,
     Effect,
     NodeRobot,
     NodeState,
@@ -551,6 +552,8 @@ def test_the_list_shows_the_nodes_that_run(quick_beat, link):
         found = list_nodes(here, seconds=0.5)
         assert [n["name"] for n in found] == ["left", "right"]
         assert (found[1]["robot"], found[1]["state"], found[1]["rate_hz"]) == ("cart", "running", 10.0)
+        with Discovery(there).announce("mute", "robot", {"prefix": "rfx", "robot": "cart"}):
+            assert {n["name"]: n["state"] for n in list_nodes(here, seconds=0.5)}["mute"] == "silent"
         right.stop()
         assert [n["name"] for n in list_nodes(here, seconds=0.5)] == ["left"]
 

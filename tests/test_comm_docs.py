@@ -41,13 +41,14 @@ def run(source, names, checked):
 
 
 def test_the_examples_of_the_guide_run_and_give_what_they_say():
+    pytest.importorskip("zenoh")
     names, checked = {}, []
     for block in python_blocks("comm.md"):
         run(block, names, checked)
     assert len(checked) >= 12
 
 
-@pytest.mark.parametrize("name", ["keys", "channels", "stream", "topic", "transport"])
+@pytest.mark.parametrize("name", ["keys", "channels", "discovery", "qos", "stream", "topic", "transport"])
 def test_the_examples_of_the_docstrings_give_what_they_say(name):
     docstrings_hold(f"rfx.comm.{name}")
 

@@ -78,7 +78,7 @@ def test_the_collector_runs_while_threads_put_and_take():
             gc.collect(0)
 
     def send():
-        for k in range(5000):
+        for k in range(1000):
             sender.send([k])
 
     got = []
@@ -90,4 +90,4 @@ def test_the_collector_runs_while_threads_put_and_take():
     threads[2].join(60)
     stop.set()
     threads[0].join(60)
-    assert got == [[k] for k in range(5000)]
+    assert got == [[k] for k in range(1000)]

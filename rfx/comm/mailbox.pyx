@@ -1,8 +1,9 @@
 """The queue under channels and subscriptions: many threads put, many take, and whoever waits can be interrupted."""
 
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+
+from rfx.comm.ring cimport Ring, Visit, ring_free, ring_pop, ring_push, ring_remove, ring_take, ring_traverse
 
 import threading
 from time import monotonic
@@ -11,73 +12,22 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError
 
 cdef tuple OVERFLOWS = ("drop_oldest", "drop_newest", "block")
+cdef extern from *:
+    """
+    #ifdef _WIN32
+    #include <windows.h>
+    #define rfx_step_back() ((void)SwitchToThread())
+    #else
+    #include <sched.h>
+    #define rfx_step_back() ((void)sched_yield())
+    #endif
+    """
+    void rfx_step_back() noexcept nogil
+
+cdef enum:
+    LINGER = 8    # looks before who takes goes to sleep
 cdef double LONGEST = 1e6    # seconds of one wait; who waits longer looks again
 cdef Py_ssize_t ENDLESS = 2**62
-
-
-cdef struct Ring:
-    # references to objects, in order; each counts as one
-    PyObject** slots
-    Py_ssize_t size         # a power of two, or 0
-    Py_ssize_t head
-    Py_ssize_t count
-
-
-cdef bint ring_push(Ring* ring, PyObject* item) noexcept nogil:
-    # takes over the reference; False where there is no memory
-    cdef PyObject** slots
-    cdef Py_ssize_t k, size
-    if ring.count == ring.size:
-        size = 2 * ring.size if ring.size else 8
-        slots = <PyObject**>PyMem_RawMalloc(size * sizeof(PyObject*))
-        if slots == NULL:
-            return False
-        for k in range(ring.count):
-            slots[k] = ring.slots[(ring.head + k) & (ring.size - 1)]
-        PyMem_RawFree(ring.slots)
-        ring.slots, ring.size, ring.head = slots, size, 0
-    ring.slots[(ring.head + ring.count) & (ring.size - 1)] = item
-    ring.count += 1
-    return True
-
-
-cdef PyObject* ring_pop(Ring* ring) noexcept nogil:
-    # the first, whose reference is the caller's now; NULL if there is none
-    cdef PyObject* item
-    if ring.count == 0:
-        return NULL
-    item = ring.slots[ring.head]
-    ring.head = (ring.head + 1) & (ring.size - 1)
-    ring.count -= 1
-    return item
-
-
-cdef bint ring_remove(Ring* ring, PyObject* item) noexcept nogil:
-    # whether it was there; the reference is the caller's then
-    cdef Py_ssize_t k, mask = ring.size - 1
-    cdef bint found = False
-    for k in range(ring.count):
-        if found:
-            ring.slots[(ring.head + k - 1) & mask] = ring.slots[(ring.head + k) & mask]
-        elif ring.slots[(ring.head + k) & mask] == item:
-            found = True
-    ring.count -= found
-    return found
-
-
-cdef Ring ring_take(Ring* ring) noexcept nogil:
-    # all of it; an empty one is left
-    cdef Ring taken = ring[0]
-    ring.slots = NULL
-    ring.size = ring.head = ring.count = 0
-    return taken
-
-
-cdef void ring_free(Ring* ring) noexcept:
-    while ring.count:
-        Py_XDECREF(ring_pop(ring))
-    PyMem_RawFree(ring.slots)
-    ring.slots = NULL
 
 
 cdef object owned(PyObject* item):
@@ -94,7 +44,6 @@ cdef object owned(PyObject* item):
 # thread runs Python's C interface (with the GIL; without one, attached), and the collector waits for such a thread.
 
 cdef extern from "Python.h":
-    ctypedef int (*Visit "visitproc")(PyObject*, void*) noexcept nogil
     ctypedef int (*Traverse "traverseproc")(PyObject*, Visit, void*) noexcept nogil
     ctypedef int (*Clear "inquiry")(PyObject*) noexcept
     ctypedef struct Type "PyTypeObject":
@@ -103,16 +52,6 @@ cdef extern from "Python.h":
 
 cdef Traverse traverse_attributes
 cdef Clear clear_attributes
-
-
-cdef int ring_traverse(Ring* ring, Visit visit, void* arg) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef int found
-    for k in range(ring.count):
-        found = visit(ring.slots[(ring.head + k) & (ring.size - 1)], arg)
-        if found:
-            return found
-    return 0
 
 
 cdef int wake(PyObject* waiter) except -1:
@@ -251,7 +190,14 @@ cdef class Mailbox:
         DTypeError, InvalidValueError
             A timeout that is no number, NaN or below 0.
         """
+        item = self.poll()
+        if item is not None:
+            return item
         end = deadline(timeout)
+        if not self.closed and (timeout is None or timeout > 0):
+            item = self.linger()
+            if item is not None:
+                return item
         while True:
             item = self.poll()
             if item is not None:
@@ -272,6 +218,16 @@ cdef class Mailbox:
                 waiter = ring_pop(&self.putters)
         wake(waiter)
         return owned(item)
+
+    cdef object linger(self):
+        # the oldest, if one comes while others have the processor a few times: cheaper than to sleep and be woken
+        cdef int _k
+        for _k in range(LINGER):
+            with nogil:
+                rfx_step_back()
+            if self.items.count:
+                return self.poll()
+        return None
 
     def get_now(self):
         """Take what has waited longest, or None; see :meth:`get`."""

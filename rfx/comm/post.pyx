@@ -99,6 +99,8 @@ cdef class Inbox:
     zenoh : module
     once : bool
         Whether to leave out what is not newer, by its sender's numbers, than what came before under a key.
+    near : bool
+        Whether messages may lie in shared memory.
 
     Attributes
     ----------
@@ -113,13 +115,13 @@ cdef class Inbox:
     cdef readonly long long refused, lost, shared
     cdef object mailbox, drop, delete, guard
     cdef object wait
-    cdef bint patient, once
+    cdef bint patient, once, near
     cdef dict last
 
-    def __init__(self, mailbox not None, wait, zenoh, bint once=False):
+    def __init__(self, mailbox not None, wait, zenoh, bint once=False, bint near=True):
         self.mailbox, self.wait, self.patient = mailbox, wait, wait > 0.0
         self.drop, self.delete = zenoh.CongestionControl.DROP, zenoh.SampleKind.DELETE
-        self.last, self.once, self.guard = {}, once, Lock()
+        self.last, self.once, self.near, self.guard = {}, once, near, Lock()
 
     def __call__(self, sample):
         """Take in a message."""
@@ -149,28 +151,26 @@ cdef class Inbox:
 
     cdef TransportEnvelope opened(self, sample):
         cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
-        content, attachment = sample.payload, sample.attachment
-        cdef Py_ssize_t size = len(content)
+        memory, attachment = self.memory(sample.payload), sample.attachment
         made.key = str(sample.key_expr)
         if attachment is None:    # of a program that knows nothing of us
             if sample.kind == self.delete:
                 return None
             made.timestamp_ns = time_ns()
-            made.payload = self.memory(content, size)
+            made.payload = memory
             return made
-        source, made.sequence, made.timestamp_ns, nth, metadata, dtype, shape = unpack(attachment.to_bytes(), size)
-        memory = self.memory(content, size)
+        source, made.sequence, made.timestamp_ns, nth, metadata, dtype, shape = unpack(attachment.to_bytes(), len(memory))
         made.payload = memory if dtype is None else NDARRAY(shape, dtype, memory)
         made.metadata = None if metadata is None else MappingProxyType(metadata)
         return made if self.count(source, made.key, nth) or not self.once else None
 
-    cdef object memory(self, content, Py_ssize_t size):
+    cdef object memory(self, content):
         # bytes, or a read-only view of shared memory
-        buffer = content.as_shm()
+        buffer = content.as_shm() if self.near else None
         if buffer is None:
             return content.to_bytes()
         self.shared += 1
-        found = in_shared(buffer, size)
+        found = in_shared(buffer, len(content))
         return bytes(buffer) if found is None else memoryview(found).toreadonly()
 
     cdef bint count(self, source, str key, long long nth) except -1:

@@ -158,7 +158,7 @@ class ZenohTransport(Transport):
         self, subscription: TransportSubscription, expression: KeyExpr, mailbox: Mailbox, wait: float, latched: bool
     ) -> None:
         zenoh = self._zenoh
-        inbox = Inbox(mailbox, wait, zenoh, latched)
+        inbox = Inbox(mailbox, wait, zenoh, latched, self._pool is not None)
         with self._lock:
             if self._closed or self.session.closed:
                 raise InvalidStateError("expected an open transport, got one that is closed")

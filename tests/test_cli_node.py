@@ -49,13 +49,13 @@ def endpoint():
 
 
 def test_a_node_in_another_program_is_seen_and_obeys_and_disappears_when_it_is_killed(endpoint, capsys):
-    sim = ("--robot", "sim", "--plant", "joint", "--pose", "stand", "--name", "left", "--timeout", "0.4")
+    sim = ("--robot", "sim", "--plant", "joint", "--pose", "stand", "--name", "left", "--timeout", "0.8")
     with node_process(*sim, "--listen", endpoint) as (child, about):
         assert about == {"ready": True, "name": "left", "listen": [endpoint], "connect": []}
         with Transport.zenoh(connect=[endpoint]) as transport, RobotClient(transport, "left") as client:
             assert client.state(timeout=20)["mode"] == "BALANCE_STAND"
             assert client.call("walk", vx=0.3, timeout=20) == [0.3, 0.0, 0.0]
-            assert client.state()["mode"] == "LOCOMOTION"
+            assert wait_for(lambda: client.state()["mode"] == "LOCOMOTION")
             assert wait_for(lambda: client.state()["mode"] == "BALANCE_STAND")
             assert client.status()["counts"]["dead_man_stops"] == 1
             assert cli.main(["node", "list", "--connect", endpoint, "--seconds", "0.7"]) == 0
@@ -86,7 +86,7 @@ def test_a_robot_stops_when_its_operator_is_killed(endpoint):
     with (
         Transport.zenoh(listen=[endpoint]) as transport,
         contextlib.closing(SimNodeRobot("joint", "stand", hold_s=60.0)) as robot,
-        RobotNode(transport, robot, "go2", command_timeout_s=0.4) as node,
+        RobotNode(transport, robot, "go2", command_timeout_s=1.0) as node,
         process("-c", operator, endpoint) as (child, said),
     ):
         assert said == "walking"

@@ -9,6 +9,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from links import KINDS, open_link
 from waiting import wait_for
 
@@ -401,3 +403,25 @@ def test_a_program_ends_while_a_handler_works_and_a_caller_waits():
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Service('s', calls=")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.builds(
+            seal,
+            st.sampled_from(Kind),
+            st.integers(0, 2**32 - 1),
+            st.binary(min_size=8, max_size=8),
+            st.integers(0, 2**64 - 1),
+            st.binary(max_size=40),
+        ),
+    )
+)
+def test_nothing_that_comes_ends_a_service_or_a_client(transport, payload):
+    with Service(transport, "s", lambda p: p) as service, ServiceClient(transport, "s") as client:
+        transport.publish(request_key("s"), payload)
+        transport.publish(reply_key("s", client._id), payload)
+        assert client.call("here") == "here"
+        assert service.counts["failed"] == 0

@@ -37,7 +37,7 @@ def transport():
 
 @pytest.fixture
 def sim(transport):
-    with RobotNode(transport, lambda: SimNodeRobot("joint", "stand"), "go2", command_timeout_s=0.4) as node:
+    with RobotNode(transport, lambda: SimNodeRobot("joint", "stand"), "go2", command_timeout_s=0.6) as node:
         yield node
 
 

@@ -13,6 +13,7 @@ from waiting import wait_for
 
 from rfx import arrays
 from rfx.comm import (
+    Discovery,
     Effect,
     NodeRobot,
     NodeState,
@@ -136,10 +137,10 @@ def test_the_state_goes_out_at_a_rate_that_does_not_drift(link):
 def test_a_command_moves_the_robot_and_silence_stops_it(link):
     here, there = link
     cart = Cart()
-    with RobotNode(there, cart, "cart", command_timeout_s=0.3) as node, RobotClient(here, "cart") as client:
+    with RobotNode(there, cart, "cart", command_timeout_s=0.6) as node, RobotClient(here, "cart") as client:
         with client.subscribe("events") as heard:
             assert client.call("drive", speed=0.5) == {"did": "drive"}
-            for _ in range(6):
+            for _ in range(8):
                 client.send("drive", speed=0.5)
                 time.sleep(0.1)
             assert "stop" not in cart.told
@@ -551,6 +552,8 @@ def test_the_list_shows_the_nodes_that_run(quick_beat, link):
         found = list_nodes(here, seconds=0.5)
         assert [n["name"] for n in found] == ["left", "right"]
         assert (found[1]["robot"], found[1]["state"], found[1]["rate_hz"]) == ("cart", "running", 10.0)
+        with Discovery(there).announce("mute", "robot", {"prefix": "rfx", "robot": "cart"}):
+            assert {n["name"]: n["state"] for n in list_nodes(here, seconds=0.5)}["mute"] == "silent"
         right.stop()
         assert [n["name"] for n in list_nodes(here, seconds=0.5)] == ["left"]
 

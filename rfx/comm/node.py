@@ -9,9 +9,10 @@ from typing import Any
 
 from rfx import arrays
 from rfx.comm.commander import Commander, Order
+from rfx.comm.discovery import Announcement, Discovery
 from rfx.comm.node_end import running
-from rfx.comm.node_messages import NodeState, command_of, shortened, text_of
-from rfx.comm.node_robot import STATUS, STOP, Effect, NodeRobot, checked_robot, robot_of
+from rfx.comm.node_messages import NODE_KIND, NodeState, command_of, shortened, text_of
+from rfx.comm.node_robot import STATUS, STOP, Effect, NodeRobot, checked_robot, kind_of, robot_of
 from rfx.comm.parameters import node_key
 from rfx.comm.qos import QoS
 from rfx.comm.service import Service, current_request
@@ -35,7 +36,7 @@ STOP_S = 5.0  # for how long stop() waits for a state that does not come
 class RobotNode:
     """Publish a robot's state, and give it the commands that come, until stopped.
 
-    Under ``<prefix>/<name>`` (:mod:`rfx.comm.values` in each):
+    It announces itself (:class:`Discovery`, kind "robot"). Under ``<prefix>/<name>`` (:mod:`rfx.comm.values` in each):
 
     ``state``
         What ``robot.state()`` returned, at the rate.
@@ -108,6 +109,7 @@ class RobotNode:
         self._commander: Commander | None = None
         self._commands: TransportSubscription | None = None
         self._services: list[Service] = []
+        self._announced: Announcement | None = None
         self._loop: ControlLoop | None = None
         self._main: threading.Thread | None = None
         self._ended = threading.Event()  # set while nothing runs
@@ -118,10 +120,7 @@ class RobotNode:
     # -- life
 
     def start(self) -> "RobotNode":
-        """Make the robot, if it is to be made, and begin. On a node that runs it does nothing.
-
-        Raises what making the robot raises, and InvalidStateError where the transport is closed.
-        """
+        """Make the robot, if it is to be made, and begin; raises what that raises. On a node that runs it does nothing."""
         with self._control:
             if not self._ended.is_set():
                 return self
@@ -137,22 +136,24 @@ class RobotNode:
 
     def _begin(self, robot: Any) -> None:
         self._robot, self._error, self._fatal, self._held = robot, None, None, True
-        self._services, self._commands, self._commander = [], None, None
+        self._services, self._commands, self._commander, self._announced = [], None, None, None
         self._commander = Commander(robot, self.command_timeout_s, self._tell)
         self._commands = self._transport.subscribe(f"{self._key}/command", capacity=256)
         self._services = [
             Service(self._transport, f"{self._key}/call", self._answer, workers=8),
             Service(self._transport, f"{self._key}/stop", self._answer_stop, workers=2),
         ]
+        with Discovery(self._transport) as discovery:
+            self._announced = discovery.announce(self.name, NODE_KIND, {"prefix": self.prefix, "robot": kind_of(robot)})
         self._last_state_s = time.monotonic()
         self._loop = ControlLoop(self.rate_hz, self._tick, name=f"rfx node {self.name}", spin_s=0.0)
         with self._lock:
             self._state = NodeState.Running
             self._counts["starts"] += 1
         self._ended.clear()
-        arguments = (self._commands, self._commander)
-        threading.Thread(target=self._listen, args=arguments, name=f"rfx node {self.name}", daemon=True).start()
+        listening = threading.Thread(target=self._listen, args=(self._commands, self._commander), daemon=True)
         self._main = threading.Thread(target=self._run, args=(self._loop,), name=f"rfx node {self.name}", daemon=True)
+        listening.start()
         self._main.start()
 
     def _run(self, loop: ControlLoop) -> None:
@@ -177,8 +178,9 @@ class RobotNode:
             held, self._held = self._held, False
         if not held:
             return
-        for service in self._services:
-            service.close()
+        for one in (self._announced, *self._services):
+            if one is not None:
+                one.close()
         if self._commands is not None:
             self._commands.close()
         if self._commander is not None:
@@ -375,7 +377,7 @@ class RobotNode:
             state, error = NodeState.Failing, RfxTimeoutError(f"state() of the robot has not returned for {age:.1f} s")
         return {
             "name": self.name,
-            "robot": str(getattr(robot, "kind", type(robot).__name__)) if robot is not None else "",
+            "robot": "" if robot is None else kind_of(robot),
             "state": str(state),
             "error": None if error is None else text_of(error),
             "rate_hz": self.rate_hz,

@@ -5,6 +5,7 @@ from typing import Any
 
 from rfx.errors import CodecError, DTypeError
 
+NODE_KIND = "robot"  # as such a node announces itself
 MOST_TEXT = 1000  # characters of an error in a message
 
 

@@ -64,6 +64,11 @@ def effects_of(robot: Any) -> dict[str, Effect] | None:
     return {**effects, STOP: Effect.Stops}
 
 
+def kind_of(robot: Any) -> str:
+    """Return what a robot is, for people."""
+    return str(getattr(robot, "kind", type(robot).__name__))[:100]
+
+
 def robot_of(robot: Any) -> tuple[Callable[[], Any], bool]:
     """Return what gives the robot, and whether it is made anew each time (and closed by the node then)."""
     if not isinstance(robot, type) and isinstance(robot, NodeRobot):

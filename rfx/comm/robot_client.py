@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rfx import arrays
+from rfx.comm.discovery import Discovery
+from rfx.comm.node_messages import NODE_KIND
 from rfx.comm.node_robot import STATUS, STOP
 from rfx.comm.parameters import node_key
 from rfx.comm.service_client import ServiceClient
@@ -104,14 +106,14 @@ class RobotClient:
 
 
 def list_nodes(transport: Transport, *, prefix: str = "rfx", seconds: float = 1.0) -> list[dict[str, Any]]:
-    """Ask all nodes for their status, and return what answers within so many seconds, by name.
+    """Return the status of each node that has announced itself, by name; it takes so many seconds to ask them.
 
-    A node that was killed does not answer. What is no status is left out, and so are nodes that have stopped.
+    What was killed is not announced any more. A node that is announced and does not answer has the state ``silent``.
     """
     end = time.monotonic() + arrays.number(seconds, "seconds", above=0.0, maximum=3600.0)
-    found: dict[str, dict[str, Any]] = {}
+    heard: dict[str, dict[str, Any]] = {}
     asked = 0.0
-    with transport.subscribe(f"{prefix}/*/status", capacity=4096) as statuses:
+    with Discovery(transport) as discovery, transport.subscribe(f"{prefix}/*/status", capacity=4096) as statuses:
         while (now := time.monotonic()) < end:
             if now - asked >= ASK_S:
                 asked = now
@@ -123,9 +125,11 @@ def list_nodes(transport: Transport, *, prefix: str = "rfx", seconds: float = 1.
                 status = unpack_value(envelope.payload)
             except CodecError:
                 continue
-            if isinstance(status, Mapping) and isinstance(status.get("name"), str) and "state" in status:
-                found[status["name"]] = dict(status)
-    return [found[name] for name in sorted(found) if found[name]["state"] not in ("stopped", "failed")]
+            if isinstance(status, Mapping) and isinstance(status.get("name"), str):
+                heard[status["name"]] = dict(status)
+        there = {n.name: n.info for n in discovery.nodes(NODE_KIND) if n.info.get("prefix") == prefix}
+    silent = {"state": "silent", "error": f"no answer within {seconds:g} s"}
+    return [heard.get(name, {"name": name, "robot": there[name].get("robot"), **silent}) for name in sorted(there)]
 
 
 def _message(command: str, arguments: dict[str, Any]) -> dict[str, Any]:

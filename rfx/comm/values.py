@@ -16,6 +16,7 @@ import json
 import math
 import re
 import struct
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def pack_value(value: Any, *, limit: int = LIMIT) -> bytes:
     b'{"vx":0.5}'
     """
     blocks = _Blocks()
-    tree = _plain(value, blocks, "the value", DEEPEST)
-    text = json.dumps(tree, separators=(",", ":"), allow_nan=False).encode()
+    tree = _plain(value, blocks, None, DEEPEST)
+    text = _ENCODER.encode(tree).encode()
     if not blocks.parts:
         packed = text
     else:
@@ -91,6 +92,9 @@ def unpack_value(payload: Any, *, limit: int = LIMIT) -> Any:
     return _restored(_parsed(view[_HEAD.size : _HEAD.size + length]), view[start:], DEEPEST)
 
 
+Path = tuple[Any, Any] | None
+
+
 class _Blocks:
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -103,54 +107,76 @@ class _Blocks:
         return offset
 
 
-def _plain(value: Any, blocks: _Blocks, where: str, depth: int) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool):
+def _plain(value: Any, blocks: _Blocks, path: Path, depth: int) -> Any:
+    """Return what JSON has for a value; ``path`` is where it stands: None, or the path of what it is in and its place there."""
+    kind = type(value)
+    if kind is float:
+        if not math.isfinite(value):
+            raise InvalidValueError(f"expected {_named(path)} to be finite, got {value}")
         return value
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is np.ndarray:
+        return {"$array": _array(value, blocks, path)}
+    if isinstance(value, (dict, list, tuple)):
+        if depth == 0:
+            raise InvalidValueError(f"expected at most {DEEPEST} levels of lists and dicts, got more")
+        if not isinstance(value, dict):
+            return [_plain(v, blocks, (path, i), depth - 1) for i, v in enumerate(value)]
+        for key in value:
+            if not isinstance(key, str):
+                raise DTypeError(f"expected the keys of {_named(path)} to be str, got {type(key).__name__} {key!r}")
+            if key in _RESERVED:
+                raise InvalidValueError(f"expected no key {key!r} in {_named(path)}: it stands for a block of bytes")
+        return {key: _plain(v, blocks, (path, key), depth - 1) for key, v in value.items()}
+    return _uncommon(value, blocks, path, depth)
+
+
+def _uncommon(value: Any, blocks: _Blocks, path: Path, depth: int) -> Any:
     if isinstance(value, int):
         if value.bit_length() > _MOST_BITS:
-            raise InvalidValueError(
-                f"expected {where} to be an int of at most {_MOST_BITS} bits, got {value.bit_length()}"
-            )
+            bits = value.bit_length()
+            raise InvalidValueError(f"expected {_named(path)} to be an int of at most {_MOST_BITS} bits, got {bits}")
         return int(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidValueError(f"expected {where} to be finite, got {value}")
-        return float(value)
-    if isinstance(value, np.ndarray):
-        return {"$array": _array(value, blocks, where)}
     if isinstance(value, (bytes, bytearray, memoryview)):
         data = bytes(value)
         return {"$bytes": [blocks.add(data), len(data)]}
-    if depth == 0:
-        raise InvalidValueError(f"expected at most {DEEPEST} levels of lists and dicts, got more")
-    if isinstance(value, (list, tuple)):
-        return [_plain(v, blocks, f"{where}[{i}]", depth - 1) for i, v in enumerate(value)]
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise DTypeError(f"expected the keys of {where} to be str, got {type(key).__name__} {key!r}")
-            if key in _RESERVED:
-                raise InvalidValueError(f"expected no key {key!r} in {where}: it stands for a block of bytes")
-        return {key: _plain(v, blocks, f"{where}[{key!r}]", depth - 1) for key, v in value.items()}
-    raise DTypeError(
-        f"expected {where} to be None, a bool, number, str, bytes, array of numbers, list or dict, got {type(value).__name__}"
-    )
+    if isinstance(value, np.generic) and value.dtype.kind in "biufSU":
+        return _plain(value.item(), blocks, path, depth)
+    for plain in (float, str):
+        if isinstance(value, plain):
+            return _plain(plain(value), blocks, path, depth)
+    if isinstance(value, np.ndarray):
+        return {"$array": _array(value, blocks, path)}
+    expected = "None, a bool, number, str, bytes, array of numbers, list or dict"
+    raise DTypeError(f"expected {_named(path)} to be {expected}, got {type(value).__name__}")
 
 
-def _array(array: Any, blocks: _Blocks, where: str) -> list[Any]:
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise DTypeError(f"expected {where} to be an array of plain numbers, got dtype {array.dtype}")
-    dtype = array.dtype.newbyteorder("<")
-    return [dtype.str, list(array.shape), blocks.add(array.astype(dtype, copy=False).tobytes())]
+def _named(path: Path) -> str:
+    if path is None:
+        return "the value"
+    return f"{_named(path[0])}[{path[1]!r}]"
+
+
+@cache
+def _little(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return the dtype in which an array of this one travels, None where it does not."""
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        return None
+    return dtype.newbyteorder("<")
+
+
+def _array(array: Any, blocks: _Blocks, path: Path) -> list[Any]:
+    dtype = _little(array.dtype)
+    if dtype is None:
+        raise DTypeError(f"expected {_named(path)} to be an array of plain numbers, got dtype {array.dtype}")
+    data = array.tobytes() if dtype == array.dtype else array.astype(dtype).tobytes()
+    return [dtype.str, list(array.shape), blocks.add(data)]
 
 
 def _parsed(view: memoryview) -> Any:
     try:
-        return json.loads(bytes(view).decode(), parse_constant=_no_constant)
+        return _DECODER.decode(bytes(view).decode())
     except (ValueError, RecursionError) as error:
         raise CodecError(f"expected a value as JSON text, got {bytes(view[:40])!r}: {error}") from error
 
@@ -160,15 +186,18 @@ def _no_constant(name: str) -> Any:
 
 
 def _restored(tree: Any, blocks: memoryview | None, depth: int) -> Any:
-    if isinstance(tree, float) and not math.isfinite(tree):
-        raise CodecError("expected finite numbers in the value, got one that is too large")
-    if not isinstance(tree, (list, dict)):
+    kind = type(tree)
+    if kind is float:
+        if not math.isfinite(tree):
+            raise CodecError("expected finite numbers in the value, got one that is too large")
+        return tree
+    if kind is not list and kind is not dict:
         return tree
     if depth == 0:
         raise CodecError(f"expected at most {DEEPEST} levels of lists and dicts, got more")
-    if isinstance(tree, list):
+    if kind is list:
         return [_restored(v, blocks, depth - 1) for v in tree]
-    for name, make in (("$array", _array_of), ("$bytes", _bytes_of)):
+    for name, make in _MAKERS:
         if name in tree:
             if len(tree) != 1 or blocks is None or not isinstance(tree[name], list):
                 raise CodecError(f"expected {name} alone, in a value with blocks, got {str(tree)[:80]}")
@@ -182,19 +211,25 @@ def _block(blocks: memoryview, offset: Any, size: int) -> memoryview:
     return blocks[offset : offset + size]
 
 
+@lru_cache(64)
+def _dtype(text: str) -> np.dtype[Any] | None:
+    return np.dtype(text) if _DTYPE.fullmatch(text) else None
+
+
 def _array_of(blocks: memoryview, about: list[Any]) -> Any:
     try:
         dtype, shape, offset = about
     except ValueError as error:
         raise CodecError(f"expected dtype, shape and offset of an array, got {len(about)} items") from error
-    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
+    made = _dtype(dtype) if isinstance(dtype, str) else None
+    if made is None:
         raise CodecError(f"expected a little-endian dtype of numbers, got {str(dtype)[:40]!r}")
     if not isinstance(shape, list) or len(shape) > _MOST_AXES or any(type(n) is not int or n < 0 for n in shape):
         raise CodecError(f"expected a shape, got {str(shape)[:80]}")
-    made = np.dtype(dtype)
     raw = _block(blocks, offset, math.prod(shape) * made.itemsize)
     try:
-        return np.frombuffer(raw, made).reshape(shape)
+        array = np.frombuffer(raw, made)
+        return array if len(shape) == 1 else array.reshape(shape)
     except (ValueError, OverflowError) as error:
         raise CodecError(f"expected a shape of numpy's, got {str(shape)[:80]}: {error}") from error
 
@@ -203,3 +238,8 @@ def _bytes_of(blocks: memoryview, about: list[Any]) -> bytes:
     if len(about) != 2 or type(about[1]) is not int or about[1] < 0:
         raise CodecError(f"expected offset and length of bytes, got {str(about)[:80]}")
     return bytes(_block(blocks, *about))
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_MAKERS = (("$array", _array_of), ("$bytes", _bytes_of))

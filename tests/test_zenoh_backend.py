@@ -210,6 +210,22 @@ def test_nobody_at_the_endpoint_is_an_error_that_names_it():
         ZenohBackend(where, timeout_s=0.3)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts what Linux shows")
+def test_nothing_is_left_of_a_link_that_was_closed():
+    where = free_endpoint()
+
+    def left():
+        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+    with open_session(listen=where):
+        for _ in range(3):
+            ZenohBackend(where).disconnect()
+        before = left()
+        for _ in range(20):
+            ZenohBackend(where).disconnect()
+        assert wait_for(lambda: all(now <= then for now, then in zip(left(), before, strict=True)))
+
+
 @pytest.mark.parametrize("where", ["nowhere", "tcp/:", ""])
 def test_what_is_no_endpoint_is_refused(where):
     with pytest.raises(ConfigError, match="endpoint"):

@@ -75,6 +75,12 @@ def hearing(where):
         yield ticks
 
 
+def heard(bridge):
+    """Whether somebody on Zenoh hears the states of a bridge."""
+    [route] = [route for route in bridge.routes if route.topic == topics.LOW_STATE]
+    return route.send.__self__.matching_status.matching
+
+
 def child(domain_id, where, *words, way="--listen", ready=True):
     command = [sys.executable, "-m", "rfx", "bridge", "--domain", str(domain_id), "--interface", LOOPBACK]
     made = subprocess.Popen(
@@ -95,7 +101,7 @@ def test_two_bridges_on_one_domain_double_nothing_and_the_second_takes_over(doma
     with router() as where, hearing(where) as ticks, Source(domain_id) as source, contextlib.ExitStack() as first:
         elder = first.enter_context(bridge_on(domain_id, connect=where, routes=make_routes("robot", STATES)))
         with bridge_on(domain_id, connect=where, routes=make_routes("robot", STATES)) as younger:
-            assert wait_for(lambda: source.writer.matched == 2)
+            assert wait_for(lambda: source.writer.matched == 2 and heard(elder) and heard(younger))
             assert "standing by for 1 of 1 topics" in younger.note
             assert str(os.getpid()) in younger.note
             source.write(50)
@@ -130,8 +136,7 @@ def test_a_loop_through_one_domain_is_refused_before_anything_goes_round(domain_
 def test_what_a_bridge_sends_does_not_come_back_to_it(domain_id):
     where = free_endpoint()
     with Source(domain_id) as source, bridge_on(domain_id, listen=where) as bridge, hearing(where) as ticks:
-        assert wait_for(lambda: source.writer.matched == 1)
-        time.sleep(0.2)
+        assert wait_for(lambda: source.writer.matched == 1 and heard(bridge))
         source.write(30)
         assert wait_for(lambda: len(ticks) >= 30)
         time.sleep(0.1)

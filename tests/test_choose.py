@@ -71,6 +71,11 @@ def test_zenoh_without_an_endpoint_says_how_to_name_one():
         Go2.connect(Go2Config(backend="zenoh"))
 
 
+def test_a_configuration_that_makes_no_sense_is_no_attempt_that_failed(domain_id):
+    with pytest.raises(ConfigError, match="expected connect to be endpoints"):
+        Go2.connect(auto(domain_id, "nowhere", 0.2))
+
+
 # -- what is really reachable
 
 

@@ -13,7 +13,7 @@ import test_sport_client
 from bridged import bridge_on, free_endpoint
 from waiting import wait_for
 
-from rfx.comm.zenoh import open_session
+from rfx.comm.zenoh import load, open_session
 from rfx.errors import ConfigError, InvalidStateError, RfxConnectionError, RfxTimeoutError
 from rfx.go2 import Go2, Go2Config, LowCmd, LowState, topics
 from rfx.go2.backends.base import DdsBackend, StateReceiver
@@ -109,6 +109,13 @@ def other():
         backend.disconnect()
 
 
+def speaker(session, topic):
+    """What puts messages of a topic, once somebody hears them, and leaves none out."""
+    publisher = session.declare_publisher(topic, congestion_control=load().CongestionControl.BLOCK)
+    assert wait_for(lambda: publisher.matching_status.matching)
+    return publisher.put
+
+
 def test_it_is_a_backend(other):
     _, backend = other
     assert isinstance(backend, DdsBackend)
@@ -121,9 +128,9 @@ def test_it_is_a_backend(other):
 def test_a_state_is_the_topics_name_and_the_cdr_bytes(other):
     raw, backend = other
     sent = LowState(tick=77).seal()
-    raw.put("rt/lowstate", sent.to_cdr())
+    speaker(raw, "rt/lowstate")(sent.to_cdr())
     assert backend.subscribe_state().recv(5.0) == sent
-    raw.put("rt/sportmodestate", SportModeState(body_height=0.25).to_cdr())
+    speaker(raw, "rt/sportmodestate")(SportModeState(body_height=0.25).to_cdr())
     assert wait_for(lambda: (state := backend.sport_state()) is not None and state.body_height == 0.25)
 
 
@@ -141,9 +148,9 @@ def test_a_command_is_the_topics_name_and_the_cdr_bytes(other):
 
 def test_only_the_newest_state_waits_however_many_come(other):
     raw, backend = other
-    receiver = backend.subscribe_state()
+    receiver, put = backend.subscribe_state(), speaker(raw, "rt/lowstate")
     for tick in range(5000):
-        raw.put("rt/lowstate", LowState(tick=tick).to_cdr())
+        put(LowState(tick=tick).to_cdr())
     assert wait_for(lambda: receiver.came.accepted == 5000)
     assert len(receiver.came) == 1
     assert receiver.latest().tick == 4999
@@ -152,10 +159,10 @@ def test_only_the_newest_state_waits_however_many_come(other):
 
 def test_what_is_no_state_is_refused_and_named(other):
     raw, backend = other
-    receiver = backend.subscribe_state()
-    raw.put("rt/lowstate", b"nothing")
+    receiver, put = backend.subscribe_state(), speaker(raw, "rt/lowstate")
+    put(b"nothing")
     assert receiver.recv(0.3) is None
-    raw.put("rt/lowstate", LowState(crc=1).to_cdr(seal=False))
+    put(LowState(crc=1).to_cdr(seal=False))
     assert receiver.recv(0.3) is None
     assert receiver.refused == 2
     assert "checksum 00000001" in receiver.last_refusal
@@ -164,9 +171,10 @@ def test_what_is_no_state_is_refused_and_named(other):
 def test_answers_wait_up_to_a_number_and_malformed_ones_are_left_out(other):
     raw, backend = other
     assert backend.responses("sport", 0.0) == []
+    put = speaker(raw, "rt/api/sport/response")
     for i in range(100):
         answer = Response(data=str(i))
-        raw.put("rt/api/sport/response", answer.to_cdr() if i != 90 else b"?")
+        put(answer.to_cdr() if i != 90 else b"?")
     assert wait_for(lambda: backend._services["sport"][1].accepted == 100)
     assert [int(a.data) for a in backend.responses("sport", 1.0)] == [i for i in range(68, 100) if i != 90]
 
@@ -210,6 +218,22 @@ def test_nobody_at_the_endpoint_is_an_error_that_names_it():
         ZenohBackend(where, timeout_s=0.3)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts what Linux shows")
+def test_nothing_is_left_of_a_link_that_was_closed():
+    where = free_endpoint()
+
+    def left():
+        return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+    with open_session(listen=where):
+        for _ in range(3):
+            ZenohBackend(where).disconnect()
+        before = left()
+        for _ in range(20):
+            ZenohBackend(where).disconnect()
+        assert wait_for(lambda: all(now <= then for now, then in zip(left(), before, strict=True)))
+
+
 @pytest.mark.parametrize("where", ["nowhere", "tcp/:", ""])
 def test_what_is_no_endpoint_is_refused(where):
     with pytest.raises(ConfigError, match="endpoint"):
@@ -220,7 +244,7 @@ def test_a_prefix_keeps_robots_apart():
     where = free_endpoint()
     with open_session(listen=where) as session:
         ours, others = ZenohBackend(where, "dog/one"), ZenohBackend(where, "dog/two")
-        session.raw.put("dog/one/rt/lowstate", LowState(tick=4).to_cdr())
+        speaker(session.raw, "dog/one/rt/lowstate")(LowState(tick=4).to_cdr())
         assert ours.subscribe_state().recv(5.0).tick == 4
         assert others.subscribe_state().recv(0.2) is None
         assert ours.other_commanders() == []

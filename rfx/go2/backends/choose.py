@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rfx.errors import ConfigError, RfxConnectionError, RfxError, RfxTimeoutError
+from rfx.errors import ConfigError, DTypeError, RfxConnectionError, RfxError, RfxTimeoutError
 from rfx.go2 import topics
 from rfx.go2.backends.base import DdsBackend
 from rfx.go2.config import Go2BackendHint, Go2Config
@@ -83,7 +83,7 @@ def _first_that_answers(ways: list[Way], timeout_s: float) -> DdsBackend:
         try:
             backend = way.open(share_s)
         except RfxError as error:
-            if len(ways) == 1:
+            if len(ways) == 1 or isinstance(error, (ConfigError, DTypeError)):
                 raise
             attempts.append(f"{way}: {error}")
             continue

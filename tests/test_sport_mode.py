@@ -298,6 +298,58 @@ def test_a_motor_that_cannot_be_used_leads_to_damping_in_the_same_tick(standing)
     assert (standing.command.kd > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("api", "parameter", "gait", "number"),
+    [
+        (SportApi.STATIC_WALK, {}, "walk", 5),
+        (SportApi.TROT_RUN, {}, "run", 2),
+        (SportApi.ECONOMIC_GAIT, {"data": True}, "economic", 6),
+        (SportApi.ECONOMIC_GAIT, {"data": False}, "trot", 1),
+        (SportApi.SWITCH_GAIT, {"data": 2}, "run", 2),
+    ],
+    ids=str,
+)
+def test_a_gait_that_is_asked_for_by_name_is_the_one_it_steps_in(standing, api, parameter, gait, number):
+    standing.done(api, **parameter)
+    standing.done(SportApi.MOVE, x=2.0, y=0.0, z=0.0)
+    feet = []
+    for _ in range(450):
+        standing.go(0.002)
+        feet.append(standing.state.foot_force > 5)
+    assert standing.sport._gait.mode == gait
+    assert standing.sport.gait_type == number
+    on = np.array(feet[150:]).sum(axis=1)
+    if gait == "walk":
+        assert (on >= 3).mean() > 0.97
+    else:
+        assert (on == 2).mean() > 0.5
+    assert (on == 0).any() == (gait == "run")
+
+
+def test_stairs_are_refused_and_the_gait_stays(standing):
+    standing.done(SportApi.TROT_RUN)
+    for gait in (3, 4):
+        code, data = standing.ask(SportApi.SWITCH_GAIT, data=gait)
+        assert code == RpcCode.SERVER
+        assert "stairs" in data
+    standing.done(SportApi.MOVE, x=0.3, y=0.0, z=0.0)
+    assert standing.go(0.3).sport.gait_type == 2
+
+
+def test_a_gait_and_the_speed_level_bound_what_a_move_may_ask(standing):
+    fastest = {}
+    for api, parameter in ((SportApi.SWITCH_GAIT, {"data": 1}), (SportApi.TROT_RUN, {}), (SportApi.STATIC_WALK, {})):
+        standing.done(api, **parameter)
+        for level in (-1, 0, 1):
+            standing.done(SportApi.SPEED_LEVEL, data=level)
+            standing.done(SportApi.MOVE, x=3.0, y=0.0, z=0.0)
+            wish = np.frombuffer(standing.sport._gait.state_dict()["wish"], np.float64, 1)[0]
+            fastest[api, level] = round(wish, 3)
+    assert [fastest[SportApi.SWITCH_GAIT, k] for k in (-1, 0, 1)] == [0.4, 0.64, 0.8]
+    assert [fastest[SportApi.TROT_RUN, k] for k in (-1, 0, 1)] == [0.6, 0.96, 1.2]
+    assert [fastest[SportApi.STATIC_WALK, k] for k in (-1, 0, 1)] == [0.125, 0.2, 0.25]
+
+
 # -- the hand controller
 
 

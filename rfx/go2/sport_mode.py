@@ -16,6 +16,7 @@ from rfx.go2.posture import PosturePlan
 from rfx.go2.sport_parameters import clamped, numbers_of, whole
 from rfx.go2.topics import Key, RpcCode, SportApi, SportModeId
 from rfx.sim.gait import GaitController
+from rfx.sim.gaits import BY_NAME
 from rfx.sim.plant import JointCommand, PlantState
 
 Answer = tuple[int, str]
@@ -26,6 +27,8 @@ FALLEN = 1.0  # rad of tilt
 LEVEL = 0.4  # rad of tilt from which it may stand up
 TRIES = 10  # motions to get back on its feet
 SPEED_SHARE = {-1: 0.5, 0: 0.8, 1: 1.0}
+GAIT_NUMBERS = {None: 0, "stand": 0, "trot": 1, "run": 2, "walk": 5, "economic": 6}
+SWITCHED = {1: "trot", 2: "run"}  # by SwitchGait
 DAMPING_KD = 3.0
 DEAD_ZONE = 0.05  # of a stick
 
@@ -54,7 +57,7 @@ class SportMode:
     progress : float
         0..1 while a motion is under way, else 0.
     gait_type : int
-        0 standing, 1 trot, 2 trot running, or what SwitchGait chose.
+        0 standing, 1 trot, 2 trot running; where Unitree gives no number 5 static walk, 6 economic.
     error_code : int
         0, or 1 after a fall or a fault, until it stands again.
     reason : str
@@ -70,7 +73,6 @@ class SportMode:
         self._plan_began = 0.0
         self._then: SportModeId = IDLE
         self._moved_s = math.inf  # when the last Move came; inf for none to obey
-        self._chosen_gait = 1
         self._continuous = False
         self._tries, self._gathered = 0, False
         self._keys = 0
@@ -88,7 +90,7 @@ class SportMode:
     @property
     def gait_type(self) -> int:
         """What SportModeState carries."""
-        return self._chosen_gait if self._gait.mode == "trot" and self.mode == WALK else 0
+        return GAIT_NUMBERS[self._gait.mode] if self.mode == WALK else 0
 
     @property
     def foot_raise_height(self) -> float:
@@ -158,10 +160,9 @@ class SportMode:
 
     def _move(self, vx: float, vy: float, vyaw: float) -> None:
         assert self._state is not None
-        share = SPEED_SHARE[self._level]
-        self._gait.walk(
-            clamped("vx", vx, share), clamped("vy", vy, share), clamped("vyaw", vyaw, 1.0), always=self._continuous
-        )
+        share, gait = SPEED_SHARE[self._level], BY_NAME[self._gait.gait]
+        velocity = clamped(vx, gait.vx, share), clamped(vy, gait.vy, share), clamped(vyaw, gait.vyaw)
+        self._gait.walk(*velocity, always=self._continuous)
         self._gait.pose(roll=0.0, pitch=0.0, yaw=0.0)
         self._moved_s = self._state.time
 
@@ -177,14 +178,23 @@ class SportMode:
     def _stretch(self) -> None:
         self._play(sport_motions.stretch(), POSE, BALANCE)
 
-    def _switch_gait(self, gait: float) -> None:
-        self._chosen_gait = whole(gait, 0, 4) or 1
+    def _switch_gait(self, number: float) -> None:
+        gait = whole(number, 0, 4)
+        if gait == 0:
+            self._stop()
+        elif gait not in SWITCHED:
+            raise _Refused(f"gait {gait} is for stairs: this robot knows level floors only")
+        else:
+            self._gait.choose(SWITCHED[gait])
 
     def _static_walk(self) -> None:
-        self._chosen_gait = 1
+        self._gait.choose("walk")
 
     def _trot_run(self) -> None:
-        self._chosen_gait = 2
+        self._gait.choose("run")
+
+    def _economic_gait(self, on: float) -> None:
+        self._gait.choose("economic" if on else "trot")
 
     def _continuous_gait(self, on: float) -> None:
         self._continuous = bool(on)
@@ -264,7 +274,7 @@ class SportMode:
             _copy(self._damping, command)
             return
         if self.mode != POSE:
-            self.mode = WALK if self._gait.mode == "trot" else BALANCE
+            self.mode = BALANCE if self._gait.mode == "stand" else WALK
 
     def _follow(self, state: PlantState, command: JointCommand) -> None:
         assert self._plan is not None
@@ -375,4 +385,5 @@ _TABLE: dict[int, tuple[Callable[..., str | None], frozenset[SportModeId], tuple
     SportApi.POSE: (SportMode._pose, frozenset({BALANCE, POSE}), ("data",)),
     SportApi.STATIC_WALK: (SportMode._static_walk, FEET, ()),
     SportApi.TROT_RUN: (SportMode._trot_run, FEET, ()),
+    SportApi.ECONOMIC_GAIT: (SportMode._economic_gait, FEET, ("data=1",)),
 }

@@ -4,21 +4,23 @@ import json
 from typing import Any
 
 from rfx.errors import InvalidValueError
-from rfx.sim.gait import LIMITS
+from rfx.sim.gaits import Range
 
 
 def numbers_of(parameter: str, keys: tuple[str, ...]) -> list[float]:
-    """Return the numbers of these names; ValueError in words for anything else."""
+    """Return the numbers of these names; ValueError in words for anything else. ``data=1`` may be left out and is 1 then."""
     if not keys:
         return []
+    names = [key.partition("=")[0] for key in keys]
+    default = {name: float(value) for name, _, value in (key.partition("=") for key in keys) if value}
     try:
-        given: Any = json.loads(parameter)
-        values = [given[key] for key in keys]
+        given: Any = {**default, **json.loads(parameter or "{}")}
+        values = [given[name] for name in names]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"expected JSON with {', '.join(keys)}, got {parameter[:80]!r}") from error
-    for key, value in zip(keys, values, strict=True):
+        raise ValueError(f"expected JSON with {', '.join(names)}, got {parameter[:80]!r}") from error
+    for name, value in zip(names, values, strict=True):
         if not isinstance(value, (int, float)) or not abs(value) < 1e9:
-            raise ValueError(f"expected {key} to be a finite number, got {value!r}"[:120])
+            raise ValueError(f"expected {name} to be a finite number, got {value!r}"[:120])
     return [float(v) for v in values]
 
 
@@ -29,7 +31,7 @@ def whole(value: float, low: int, high: int) -> int:
     return int(value)
 
 
-def clamped(name: str, value: float, share: float) -> float:
+def clamped(value: float, limits: Range, share: float = 1.0) -> float:
     """Return a velocity within its share of what the gait can do."""
-    low, high = LIMITS[name]
+    low, high = limits
     return min(max(value, share * low), share * high)

@@ -1,4 +1,4 @@
-"""A trot by velocity command and a stand by posture, for one tick of a quadruped's twelve motors."""
+"""Gaits by velocity command and a stand by posture, for one tick of a quadruped's twelve motors."""
 
 from libc.stdint cimport int64_t
 
@@ -6,9 +6,18 @@ from rfx.kernels.leg cimport LegShape
 
 cdef enum:
     STAND = 0
-    TROT = 1
+    STEP = 1
 
-# What does not change while walking. Lengths in m, times in s, gains in SI units; stance is half a stance's width.
+# Gaits, by their places among the plans.
+cdef enum:
+    TROT = 0
+    RUN = 1
+    WALK = 2
+    ECONOMIC = 3
+    GAITS = 4
+
+# One gait. Lengths in m, times in s, gains in SI units; stance is half a stance's width, offset how far a leg is ahead in the
+# cycle, sway how far the trunk leans away from a leg that swings, low and high what may be asked for.
 cdef struct GaitPlan:
     LegShape shape
     double dt
@@ -18,6 +27,11 @@ cdef struct GaitPlan:
     double foot_radius
     double period
     double duty
+    double[4] offset
+    double sway
+    double lift
+    double[3] low
+    double[3] high
     double capture
     double reach
     double friction
@@ -31,6 +45,7 @@ cdef struct GaitWish:
     double yaw
     double lift
     int64_t mode
+    int64_t gait
 
 # What was measured: joint positions, attitude of the trunk (rotation heading from trunk), its velocities in the trunk.
 cdef struct GaitSense:
@@ -42,8 +57,12 @@ cdef struct GaitSense:
 # What the controller remembers; no padding in it, so that its bytes say it all.
 cdef struct GaitState:
     int64_t mode
+    int64_t gait
     double phase
     double calm
+    double rescue
+    double lean
+    double ground
     double[3] velocity
     double[3] drift
     double[6] posture
@@ -58,9 +77,12 @@ cdef struct GaitWork:
     double[3] velocity
     double[3] rates
     double ground
+    double sway
+    double sway_speed
+    double sway_pull
 
-# The command: rows q, dq, tau, kp, kd of twelve.
+# plans holds GAITS of them. The command: rows q, dq, tau, kp, kd of twelve.
 cdef void gait_reset(GaitState* state) noexcept nogil
 cdef bint gait_tick(
-    const GaitPlan* plan, const GaitWish* wish, const GaitSense* sense, GaitState* state, double* command
+    const GaitPlan* plans, const GaitWish* wish, const GaitSense* sense, GaitState* state, double* command
 ) noexcept nogil

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rfx.sim.go2_task import Termination as Termination
     from rfx.sim.joint_plant import JointSpacePlant as JointSpacePlant
     from rfx.sim.mujoco_plant import MujocoPlant as MujocoPlant
+    from rfx.sim.odometry import VelocityEstimator as VelocityEstimator
     from rfx.sim.plant import JointCommand as JointCommand
     from rfx.sim.plant import Plant as Plant
     from rfx.sim.plant import PlantState as PlantState
@@ -55,6 +56,7 @@ _HOME = {
     "Go2Task": "go2_task",
     "Go2VecEnv": "go2_faces",
     "GaitController": "gait",
+    "VelocityEstimator": "odometry",
     "JointCommand": "plant",
     "JointSpacePlant": "joint_plant",
     "make_backend": "backends",
@@ -108,6 +110,7 @@ __all__ = [
     "Start",
     "Termination",
     "Terrain",
+    "VelocityEstimator",
     "make_backend",
     "make_plant",
     "task_from_dict",

@@ -1,31 +1,21 @@
-"""Compiled face of walking: leg kinematics for arrays, and the controller that stands and trots."""
+"""Compiled face of walking: the controller that stands, and steps in one of several gaits."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
+from rfx.sim.legs import feet_of as feet_of
+from rfx.sim.legs import ground_forces as ground_forces
+from rfx.sim.legs import jacobians_of as jacobians_of
+from rfx.sim.legs import joints_for as joints_for
 from rfx.sim.plant import JointCommand, PlantState
 
 LIMITS: dict[str, tuple[float, float]]
 MASS: float
 
-def feet_of(q: ArrayLike) -> NDArray[np.float64]: ...
-def jacobians_of(q: ArrayLike) -> NDArray[np.float64]: ...
-def joints_for(feet: ArrayLike) -> NDArray[np.float64]: ...
-def ground_forces(
-    feet: ArrayLike,
-    weight: ArrayLike,
-    wrench: ArrayLike,
-    slack: ArrayLike,
-    friction: float = 0.6,
-    most: float = 250.0,
-) -> NDArray[np.float64]: ...
-
 class GaitController:
     def __init__(self) -> None: ...
     def reset(self) -> None: ...
+    def choose(self, name: str) -> None: ...
     def walk(self, vx: float, vy: float, vyaw: float, *, always: bool = False) -> None: ...
     def pose(
         self,
@@ -39,6 +29,8 @@ class GaitController:
     def update(self, state: PlantState, command: JointCommand) -> None: ...
     @property
     def mode(self) -> str | None: ...
+    @property
+    def gait(self) -> str: ...
     @property
     def contacts(self) -> tuple[bool, bool, bool, bool]: ...
     @property

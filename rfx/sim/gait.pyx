@@ -1,28 +1,32 @@
-"""Compiled face of walking: leg kinematics for arrays, and the controller that stands and trots."""
+"""Compiled face of walking: the controller that stands, and steps in one of several gaits."""
 
 cimport cython
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memcpy, memset
 
-from rfx.kernels.balance cimport share_wrench
-from rfx.kernels.gait cimport STAND, TROT, GaitPlan, GaitSense, GaitState, GaitWish, gait_reset, gait_tick
-from rfx.kernels.leg cimport LegShape, leg_forward, leg_inverse, leg_jacobian
+from rfx.kernels.gait cimport GAITS, STAND, STEP, GaitPlan, GaitSense, GaitState, GaitWish, gait_reset, gait_tick
+from rfx.kernels.leg cimport LegShape
 
 import numpy as np
 
 from rfx import arrays
 from rfx.errors import DTypeError, InvalidValueError, ShapeError
-from rfx.sim import go2_model
+from rfx.sim import gaits, go2_model
+from rfx.sim.legs import feet_of, ground_forces, jacobians_of, joints_for
 from rfx.sim.plant import JointCommand, PlantState
 
-# What the controller can be asked for: m/s forwards and sideways, rad/s, m, rad.
+__all__ = ["LIMITS", "MASS", "GaitController", "feet_of", "ground_forces", "jacobians_of", "joints_for"]
+
+# What the controller can be asked for in whatever gait: m/s forwards and sideways, rad/s, m, rad. Each gait has its own
+# part of the velocities, see rfx.sim.gaits.
 LIMITS = {
-    "vx": (-0.6, 0.8), "vy": (-0.4, 0.4), "vyaw": (-1.2, 1.2), "height": (0.20, 0.33), "lift": (0.02, 0.12),
-    "roll": (-0.4, 0.4), "pitch": (-0.35, 0.35), "yaw": (-0.4, 0.4),
+    **{name: (min([getattr(g, name)[0] for g in gaits.GAITS]), max([getattr(g, name)[1] for g in gaits.GAITS]))
+       for name in ("vx", "vy", "vyaw")},
+    "height": (0.20, 0.33), "lift": (0.02, 0.12), "roll": (-0.4, 0.4), "pitch": (-0.35, 0.35), "yaw": (-0.4, 0.4),
 }
 # Two C structs as numpy sees them, to check what is loaded.
-_MEMORY = np.dtype([("mode", "i8"), ("phase", "f8"), ("calm", "f8"), ("numbers", "f8", 36), ("stands", "i8", 4)])
-_WISH = np.dtype([("numbers", "f8", 8), ("mode", "i8")])
+_MEMORY = np.dtype([("mode", "i8"), ("gait", "i8"), ("phase", "f8"), ("numbers", "f8", 40), ("stands", "i8", 4)])
+_WISH = np.dtype([("numbers", "f8", 8), ("mode", "i8"), ("gait", "i8")])
 MASS = sum([go2_model.inertial(link).mass for link in go2_model.LINKS])
 
 cdef LegShape SHAPE
@@ -30,142 +34,11 @@ SHAPE.hip_x, SHAPE.hip_y, SHAPE.side = go2_model.HIP_X, go2_model.HIP_Y, go2_mod
 SHAPE.thigh, SHAPE.calf, SHAPE.foot = go2_model.THIGH_LENGTH, go2_model.CALF_LENGTH, go2_model.FOOT_X
 
 
-cdef object twelve(value, name):
-    return arrays.finite(arrays.floats(value, name, (12,)), name).astype(np.float64, copy=False)
-
-
-def feet_of(q):
-    """Centres of the feet FR, FL, RR, RL in the trunk's frame.
-
-    Parameters
-    ----------
-    q : array_like, shape (12,)
-        Joint positions in motor order (rad).
-
-    Returns
-    -------
-    ndarray, shape (4, 3), float64
-        In metres.
-
-    Raises
-    ------
-    ShapeError, DTypeError, InvalidValueError
-        Not twelve finite numbers.
-    """
-    cdef const double[::1] angles = twelve(q, "q")
-    feet = np.empty((4, 3))
-    cdef double[:, ::1] out = feet
-    with nogil:
-        leg_forward(&SHAPE, &angles[0], &out[0, 0])
-    return feet
-
-
-def jacobians_of(q):
-    """How the feet move with the joints: d foot / d q of each leg, in the trunk's frame.
-
-    Parameters
-    ----------
-    q : array_like, shape (12,)
-        Joint positions in motor order (rad).
-
-    Returns
-    -------
-    ndarray, shape (4, 3, 3), float64
-        [leg, axis, joint], m/rad.
-
-    Raises
-    ------
-    ShapeError, DTypeError, InvalidValueError
-        Not twelve finite numbers.
-    """
-    cdef const double[::1] angles = twelve(q, "q")
-    jacobian = np.empty((4, 3, 3))
-    cdef double[:, :, ::1] out = jacobian
-    with nogil:
-        leg_jacobian(&SHAPE, &angles[0], &out[0, 0, 0])
-    return jacobian
-
-
-def joints_for(feet):
-    """Joint positions that put the feet where they are wanted, knees bent backwards.
-
-    Parameters
-    ----------
-    feet : array_like, shape (4, 3)
-        Centres of the feet FR, FL, RR, RL in the trunk's frame (m), below the hips.
-
-    Returns
-    -------
-    ndarray, shape (12,), float64
-        In motor order (rad). They may lie outside of the joints' travel.
-
-    Raises
-    ------
-    InvalidValueError
-        Not finite, or a leg does not reach so far; the text names the legs.
-    ShapeError, DTypeError
-        Not four points.
-    """
-    places = arrays.finite(arrays.floats(feet, "feet", (4, 3)), "feet").astype(np.float64, copy=False)
-    cdef const double[:, ::1] p = places
-    angles = np.empty(12)
-    cdef double[::1] out = angles
-    cdef int missed, leg
-    with nogil:
-        missed = leg_inverse(&SHAPE, &p[0, 0], &out[0])
-    if missed or not np.isfinite(angles).all():
-        legs = ", ".join([go2_model.LEGS[leg] for leg in range(4) if missed >> leg & 1])
-        raise InvalidValueError(f"expected feet within reach, got {places.tolist()}; out of reach: {legs}")
-    return angles
-
-
-def ground_forces(feet, weight, wrench, slack, double friction=0.6, double most=250.0):
-    """Share a wrench on the trunk among feet on the floor; see rfx.kernels.balance for what is minimised.
-
-    Parameters
-    ----------
-    feet : array_like, shape (4, 3)
-        From the centre of mass (m).
-    weight : array_like, shape (4,)
-        How far each foot may be used, at least 0.
-    wrench : array_like, shape (6,)
-        Force (N) and moment (Nm).
-    slack : array_like, shape (6,)
-        How little each part of the wrench matters, above 0.
-    friction, most : float
-        A force stays within 0..most (N) upwards, and sideways within ``friction`` times that.
-
-    Returns
-    -------
-    ndarray, shape (4, 3), float64
-        Forces of the floor on the feet (N).
-
-    Raises
-    ------
-    InvalidValueError, ShapeError, DTypeError
-        Not finite numbers of these shapes, a negative weight, a slack of 0 or less.
-    """
-    cdef const double[:, ::1] r = arrays.finite(arrays.floats(feet, "feet", (4, 3), np.float64), "feet")
-    cdef const double[::1] w = arrays.finite(arrays.floats(weight, "weight", (4,), np.float64), "weight")
-    cdef const double[::1] b = arrays.finite(arrays.floats(wrench, "wrench", (6,), np.float64), "wrench")
-    cdef const double[::1] s = arrays.finite(arrays.floats(slack, "slack", (6,), np.float64), "slack")
-    if np.min(w) < 0.0 or np.min(s) <= 0.0:
-        raise InvalidValueError(f"expected weights of at least 0 and slack above 0, got {weight} and {slack}")
-    force = np.empty((4, 3))
-    cdef double[:, ::1] out = force
-    cdef bint good
-    with nogil:
-        good = share_wrench(&r[0, 0], &w[0], &b[0], &s[0], friction, most, &out[0, 0])
-    if not good:
-        raise InvalidValueError(f"expected feet of a robot, got {feet}")
-    return force
-
-
 cdef class GaitController:
-    """Stand and trot: turns a wanted velocity and posture into a joint command, one tick of 2 ms at a time.
+    """Stand and step: turns a wanted velocity and posture into a joint command, one tick of 2 ms at a time.
 
-    It stands while the wanted velocity is zero, trots while it is not, and steps when it is pushed too far to stand. See
-    rfx/kernels/gait.pyx for how. Threads may share one: ticks take turns.
+    It stands while the wanted velocity is zero, steps in the chosen gait while it is not, and steps when it is pushed too far
+    to stand. See rfx/kernels/gait.pyx for how. Threads may share one: ticks take turns.
 
     Notes
     -----
@@ -173,18 +46,15 @@ cdef class GaitController:
     caller looks at the tilt.
     """
 
-    cdef GaitPlan plan
+    cdef GaitPlan[GAITS] plans
     cdef GaitWish wish
     cdef GaitState memory
     cdef cython.pymutex lock  # over wish and memory; held around C only
 
     def __cinit__(self):
-        cdef GaitPlan* p = &self.plan
-        p.shape = SHAPE
-        p.dt, p.mass = go2_model.TIMESTEP, MASS
-        p.stance_x, p.stance_y, p.foot_radius = go2_model.HIP_X, 0.15, go2_model.FOOT_RADIUS
-        p.period, p.duty = 0.40, 0.55
-        p.capture, p.reach, p.friction = 0.12, 0.22, 0.6
+        cdef int i
+        for i in range(GAITS):
+            fill_plan(&self.plans[i], gaits.GAITS[i])
         memset(&self.wish, 0, sizeof(GaitWish))
         self.wish.height, self.wish.lift = 0.28, 0.07
         gait_reset(&self.memory)
@@ -194,23 +64,45 @@ cdef class GaitController:
         with self.lock:
             gait_reset(&self.memory)
 
+    def choose(self, name):
+        """Choose the gait in which it steps: ``"trot"`` (at first), ``"run"``, ``"walk"``, ``"economic"``.
+
+        It changes at the next moment at which all feet stand, or where a cycle begins. A velocity that was asked for before
+        and is beyond what the gait may do is followed as far as it may. A walk that is pushed too far goes on in a trot for
+        two seconds.
+
+        Raises
+        ------
+        InvalidValueError, DTypeError
+            There is no gait of this name; nothing is changed.
+        """
+        if not isinstance(name, str):
+            raise DTypeError(f"expected the name of a gait, got {type(name).__name__}")
+        if name not in gaits.BY_NAME:
+            raise InvalidValueError(f"expected one of {', '.join(gaits.NAMES)}, got {name!r}")
+        cdef int number = gaits.NAMES.index(name)
+        with self.lock:
+            self.wish.gait = number
+
     def walk(self, vx, vy, vyaw, *, always=False):
         """Ask for a velocity of the trunk along its heading.
 
         Parameters
         ----------
         vx, vy, vyaw : float
-            Forwards and to the left (m/s), and turning to the left (rad/s), within ``LIMITS``.
+            Forwards and to the left (m/s), and turning to the left (rad/s), within
+            what the chosen gait may do (:data:`rfx.sim.gaits.GAITS`).
         always : bool
-            Trot also while all three are zero.
+            Step also while all three are zero.
 
         Raises
         ------
         InvalidValueError, DTypeError
             Not finite numbers within the limits; nothing is changed.
         """
-        cdef double x = within(vx, "vx"), y = within(vy, "vy"), z = within(vyaw, "vyaw")
-        cdef int mode = TROT if always else STAND
+        now = gaits.BY_NAME[self.gait]
+        cdef double x = bounded(vx, "vx", now.vx), y = bounded(vy, "vy", now.vy), z = bounded(vyaw, "vyaw", now.vyaw)
+        cdef int mode = STEP if always else STAND
         with self.lock:
             self.wish.velocity[0], self.wish.velocity[1], self.wish.velocity[2] = x, y, z
             self.wish.mode = mode
@@ -278,7 +170,7 @@ cdef class GaitController:
         level_turn(&quaternion[0], sense.turn)
         with self.lock:
             after, wish = self.memory, self.wish
-            good = gait_tick(&self.plan, &wish, &sense, &after, out)
+            good = gait_tick(self.plans, &wish, &sense, &after, out)
             for i in range(60):
                 good = good and isfinite(out[i])
             if good:
@@ -290,10 +182,17 @@ cdef class GaitController:
 
     @property
     def mode(self):
-        """``"stand"`` or ``"trot"``; None before the first tick."""
+        """``"stand"``, or the name of the gait in which it steps; None before the first tick."""
         with self.lock:
-            mode = self.memory.mode
-        return "trot" if mode == TROT else "stand" if mode == STAND else None
+            mode, gait = self.memory.mode, self.memory.gait
+        return gaits.NAMES[gait] if mode == STEP else "stand" if mode == STAND else None
+
+    @property
+    def gait(self):
+        """The name of the gait that was chosen."""
+        with self.lock:
+            gait = self.wish.gait
+        return gaits.NAMES[gait]
 
     @property
     def contacts(self):
@@ -338,8 +237,9 @@ cdef class GaitController:
             raise InvalidValueError(
                 f"expected memory of {sizeof(GaitState)} bytes and wish of {sizeof(GaitWish)}, got {len(memory)} and {len(wish)}"
             )
-        numbers = [m["phase"], m["calm"], *m["numbers"], *w["numbers"]]
-        if not np.isfinite(numbers).all() or not 0 <= m["phase"] < 1 or m["mode"] not in (-1, STAND, TROT):
+        numbers = [m["phase"], *m["numbers"], *w["numbers"]]
+        known = m["mode"] in (-1, STAND, STEP) and 0 <= m["gait"] < GAITS and 0 <= w["gait"] < GAITS
+        if not np.isfinite(numbers).all() or not 0 <= m["phase"] < 1 or not known:
             raise InvalidValueError(f"expected the memory and wish of a GaitController, got {m} and {w}")
         cdef const char* from_memory = memory
         cdef const char* from_wish = wish
@@ -361,9 +261,26 @@ def _rebuild(state):
     return controller
 
 
+cdef int fill_plan(GaitPlan* p, gait) except -1:
+    cdef int i
+    p.shape = SHAPE
+    p.dt, p.mass = go2_model.TIMESTEP, MASS
+    p.stance_x, p.stance_y, p.foot_radius = go2_model.HIP_X, 0.15, go2_model.FOOT_RADIUS
+    p.reach, p.friction = 0.22, 0.6
+    p.period, p.duty, p.sway, p.capture, p.lift = gait.period, gait.duty, gait.sway, gait.capture, gait.lift
+    for i in range(4):
+        p.offset[i] = gait.offsets[i]
+    for i, limits in enumerate((gait.vx, gait.vy, gait.vyaw)):
+        p.low[i], p.high[i] = limits
+    return 0
+
+
 cdef double within(value, name) except? -1.0:
-    low, high = LIMITS[name]
-    return arrays.number(value, name, minimum=low, maximum=high)
+    return bounded(value, name, LIMITS[name])
+
+
+cdef double bounded(value, name, limits) except? -1.0:
+    return arrays.number(value, name, minimum=limits[0], maximum=limits[1])
 
 
 # Rotation (3, 3) heading from trunk: the attitude without its heading.

@@ -1,0 +1,1 @@
+"""How fast a trunk moves, from its inertial unit and the legs that stand."""

@@ -8,7 +8,8 @@ import pytest
 from policy_robots import WIDE, NumberRobot, random_policy
 
 from rfx.control import ControlLoop
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
+from rfx.go2 import guard
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.backends.links import raw_link
 from rfx.go2.command_source import CommandSource
@@ -16,6 +17,7 @@ from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
+from rfx.go2.policy_feeds import Driver
 from rfx.go2.policy_record import policy_step_class
 from rfx.go2.policy_side import PolicySide
 from rfx.go2.policy_tick import PolicyTick
@@ -437,6 +439,69 @@ def test_wrong_parts_are_refused():
         assert type(thing).__name__ in repr(thing)
         with pytest.raises(DTypeError, match="pickled"):
             pickle.dumps(thing)
+
+
+def test_what_was_never_set_up_or_is_set_up_again_says_so():
+    policy, robot = random_policy(), NumberRobot()
+    empty = PolicyTick.__new__(PolicyTick)
+    for use in (empty.step, lambda: empty.tick, lambda: empty.counts, lambda: empty.histograms):
+        with pytest.raises(InvalidStateError):
+            use()
+    assert "never" in repr(empty)
+    for part in ("side", "link"):
+        parts = {"side": PolicySide(policy), "link": robot.link}
+        parts[part] = type(parts[part]).__new__(type(parts[part]))
+        with pytest.raises(InvalidStateError):
+            PolicyTick(*parts.values(), SafetyEnvelope(), CommandSource(policy.contract))
+    tick = tick_on(robot, policy)
+    for again, arguments in ((tick, (tick.side, tick.link, tick.envelope, tick.commands)), (tick.side, (policy,))):
+        with pytest.raises(InvalidStateError, match="once"):
+            again.__init__(*arguments)
+    with pytest.raises(InvalidStateError, match="once"):
+        tick.commands.__init__(policy.contract)
+
+
+def test_measurements_that_are_not_numbers_never_become_commands():
+    robot = NumberRobot(change=lambda i, s: setattr(s.motor_state[4], "q", float("nan")))
+    tick = tick_on(robot, random_policy())
+    run(tick)
+    assert tick.ended == "the safety envelope"
+    assert robot.decoded
+    for cmd in robot.decoded:
+        assert np.isfinite([cmd.q, cmd.dq, cmd.tau, cmd.kp, cmd.kd]).all()
+        assert not cmd.kp.any()
+
+
+def test_the_clients_place_is_taken_while_a_policy_drives():
+    class Client:
+        """What a Driver needs of a Go2."""
+
+        _sender, _commanded = None, False
+
+        def stop_sending(self):
+            pass
+
+        def _brake(self, reason):
+            pass
+
+    for reason, after in (("SIGTERM", "damping"), ("SIGINT", "lying down")):
+        client, tick = Client(), tick_on(NumberRobot(), random_policy(), seconds=None)
+        try:
+            with Driver(client, tick) as driver:
+                while tick.phase != "policy":
+                    tick.step(0.0)
+                assert client._sender is driver
+                with pytest.raises(InvalidStateError, match="policy drives"):
+                    driver.put(LowCmd())
+                assert driver.brake(reason)
+                tick.step(0.0)
+                assert tick.phase == after
+                driver.brake("SIGINT")
+                run(tick)
+        finally:
+            guard.release(client)
+        assert client._sender is None
+        assert client._commanded
 
 
 def test_a_side_checks_its_readings():

@@ -18,8 +18,14 @@ from rfx.cli import main
 from rfx.errors import ConfigError, HardwareError, InvalidStateError
 from rfx.go2 import Fault, Faults, Go2, Go2Config, McapReader, SimulatedGo2, check_log, run_policy, topics
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.command_source import CommandSource
+from rfx.go2.envelope import SafetyEnvelope
+from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd
 from rfx.go2.policy_record import POLICY_TOPIC, policy_step_class
+from rfx.go2.policy_side import PolicySide
+from rfx.go2.policy_tick import PolicyTick
+from rfx.nn.compiled import CompiledPolicy
 from rfx.nn.contract import PolicyContract
 from rfx.nn.files import read_policy_directory
 from rfx.robots import GO2
@@ -108,6 +114,19 @@ def test_the_flight_log_has_states_commands_and_steps(domain_id, holder, tmp_pat
     final = [LowCmd.from_cdr(data) for data in commands_of(tmp_path / "run.mcap")][-1]
     assert not final.kp.any()
     assert (final.kd == 3.0).all()
+
+
+def test_a_recorded_run_is_repeated_bit_for_bit_from_its_states(domain_id, holder, tmp_path):
+    with simulated(domain_id):
+        run_policy(holder, (0.3, 0.0, 0.0), config(domain_id), log=tmp_path / "run.mcap", **SHORT)
+    states, sent = (m.data for m in McapReader(tmp_path / "run.mcap").messages([topics.LOW_STATE])), []
+    policy = CompiledPolicy.load(holder)
+    link = PythonLink(lambda timeout_s: next(states, None), sent.append)
+    source = CommandSource(policy.contract, (0.3, 0.0, 0.0))
+    tick = PolicyTick(PolicySide(policy), link, SafetyEnvelope(), source, lockstep=True, **SHORT)
+    while tick.step(0.0):
+        pass
+    assert sent == commands_of(tmp_path / "run.mcap")
 
 
 def test_in_real_time_the_tick_is_paced_and_measured(domain_id, holder):

@@ -10,7 +10,7 @@ from rfx.kernels.handover cimport latch_read, latch_t, latch_write
 cimport numpy as cnp
 
 from rfx import arrays
-from rfx.errors import ConfigError, DTypeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError
 from rfx.go2.policy_record import command_table
 from rfx.nn.contract import COMMANDS, PolicyContract
 
@@ -44,6 +44,8 @@ cdef class CommandSource:
     """
 
     def __init__(self, contract, commands=(0.0, 0.0, 0.0), *, deadman_s=0.5):
+        if self.kind is not None:
+            raise InvalidStateError("a CommandSource is set up once; make another one")
         if not isinstance(contract, PolicyContract):
             raise DTypeError(f"expected contract to be a PolicyContract, got {type(contract).__name__}")
         self.table_ = command_table(commands)

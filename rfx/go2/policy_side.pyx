@@ -55,6 +55,8 @@ cdef class PolicySide:
 
     def __init__(self, policy):
         cdef Py_ssize_t i
+        if self.policy is not None:
+            raise InvalidStateError("a PolicySide is set up once; make another one")
         if not isinstance(policy, CompiledPolicy):
             raise DTypeError(f"expected policy to be a CompiledPolicy, got {type(policy).__name__}")
         contract = policy.contract

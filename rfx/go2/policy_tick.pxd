@@ -82,3 +82,4 @@ cdef class PolicyTick:
     cdef void enter(self, int phase) noexcept nogil
     cdef void stop_for(self, int reason, int phase) noexcept nogil
     cdef void log_policy(self) noexcept nogil
+    cdef int check(self) except -1

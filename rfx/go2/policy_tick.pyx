@@ -24,7 +24,7 @@ from rfx.nn.compiled cimport ACT_BAD_OBSERVATION, ACT_DONE
 import time
 
 from rfx import arrays
-from rfx.errors import ConfigError, DTypeError
+from rfx.errors import ConfigError, DTypeError, InvalidStateError
 from rfx.go2.low_frame import REFUSALS
 from rfx.go2.messages import NO_POSITION
 from rfx.go2.policy_record import ENDS, PHASES, STAGES
@@ -74,11 +74,16 @@ cdef class PolicyTick:
                  finish="lie", ramp_s=2.0, settle_s=0.5, lie_s=2.0, damp_s=0.5, patience_s=5.0,
                  stand_kp=60.0, stand_kd=4.0):
         cdef plan_t plan
+        if self.link is not None:
+            raise InvalidStateError("a PolicyTick is set up once; make another one")
         wanted = ((side, PolicySide, "side"), (link, Link, "link"), (envelope, SafetyEnvelope, "envelope"),
                   (commands, CommandSource, "commands"))
         for given, kind, name in wanted:
             if not isinstance(given, kind):
                 raise DTypeError(f"expected {name} to be a {kind.__name__}, got {type(given).__name__}")
+        link.check()
+        if side.policy is None:
+            raise InvalidStateError("expected a PolicySide that was made with a policy, got an empty one")
         if ring is not None and not isinstance(ring, RecordRing):
             raise DTypeError(f"expected ring to be a RecordRing, got {type(ring).__name__}")
         if finish not in ("lie", "damp"):
@@ -312,15 +317,22 @@ cdef class PolicyTick:
 
     # -- Python
 
+    cdef int check(self) except -1:
+        if self.link is None:
+            raise InvalidStateError("this PolicyTick was never set up")
+        return 0
+
     @property
     def tick(self):
         """The tick for a :class:`rfx.control.ControlLoop` at the contract's control rate; it ends the loop by itself."""
+        self.check()
         return make_tick(tick_c, <void*>self, self)
 
     def step(self, timeout_s=0.05):
         """Wait for a state and answer it; False when everything is over. For a robot in lockstep, and for tests."""
         cdef int64_t timeout = ns_of(timeout_s, "timeout_s")
         cdef int over
+        self.check()
         with nogil:
             over = self.run(monotonic_ns(), timeout)
         return not over
@@ -359,10 +371,9 @@ cdef class PolicyTick:
     @property
     def counts(self):
         """Counters by name."""
+        self.check()
         return {
-            "ticks": self.counters.ticks, "states": self.counters.states, "refused": self.counters.refused,
-            "repeated": self.counters.repeated, "resent": self.counters.resent, "policy_steps": self.counters.policy_steps,
-            "silent": self.commands.silent, "write_errors": self.counters.write_errors,
+            **{name: n for name, n in self.counters.items() if name != "refusal"}, "silent": self.commands.silent,
             "dropped_records": self.ring.dropped if self.logging else 0,
         }
 
@@ -374,6 +385,7 @@ cdef class PolicyTick:
     @property
     def histograms(self):
         """How long each stage took: copies of :class:`rfx.control.Histogram` by the names in STAGES."""
+        self.check()
         all = (self.h_take, self.h_decode, self.h_observe, self.h_act, self.h_envelope, self.h_encode, self.h_write,
                self.h_log, self.h_total)
         return {name: (<Histogram>histogram).copy() for name, histogram in zip(STAGES, all, strict=True)}
@@ -382,4 +394,6 @@ cdef class PolicyTick:
         raise DTypeError("a PolicyTick stands on a link that is open in this process and cannot be pickled")
 
     def __repr__(self):
+        if self.link is None:
+            return "<PolicyTick that was never set up>"
         return f"PolicyTick({self.side.contract!r}, {self.link!r}, {PHASES[self.phase_]})"

@@ -184,9 +184,10 @@ def run_policy(
             damp_s=damp_s,
             patience_s=LOCKSTEP_PATIENCE_S if go2.config.lockstep else max(1.0, go2.config.stale_after_s),
         )
+        record = None
         if ring is not None and log is not None:
             about = {"policy": str(policy_dir), "layout": side.contract.layout.name, "link": link.kind}
-            stack.enter_context(TickLog(log, ring, side.obs_dim, about))
+            record = stack.enter_context(TickLog(log, ring, side.obs_dim, about))
         feeder = Feeder(tick, commander, base_lin_vel)
         stack.callback(feeder.stop)
         stack.enter_context(Driver(go2, tick))
@@ -207,6 +208,9 @@ def run_policy(
         envelope.report(final=True)
     if feeder.error is not None:
         raise feeder.error
+    counts = tick.counts
+    if record is not None:
+        counts["dropped_records"] += record.log.counts.dropped.total()
     return PolicyRun(
         policy=str(policy_dir),
         layout=side.contract.layout.name,
@@ -214,11 +218,11 @@ def run_policy(
         detail=_detail(tick),
         seconds=tick.policy_s,
         policy_steps=tick.policy_steps,
-        ticks=tick.counts["ticks"],
+        ticks=counts["ticks"],
         link=link.kind,
         link_reason=link.reason,
         stages=tick.histograms,
-        counts=tick.counts,
+        counts=counts,
         envelope=envelope.counts,
         loop=loop,
         log=None if log is None else Path(log),

@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t, uintptr_t
 
 from rfx.go2.link cimport TAKE_ENDED, TAKE_FAILED, TAKE_NOTHING, Link
 
-from rfx.errors import MissingDependencyError, RfxConnectionError
+from rfx.errors import InvalidStateError, MissingDependencyError, RfxConnectionError
 
 cdef enum:
     MOST = 16               # messages taken at once
@@ -139,6 +139,8 @@ cdef class NativeLink(Link):
 
     def __init__(self, reader, writer, library, keep=None):
         cdef list found = []
+        if self.c.take != NULL:
+            raise InvalidStateError("a NativeLink is set up once; make another one")
         for name in FUNCTIONS:
             function = getattr(library, name, None)
             if function is None:
@@ -163,7 +165,7 @@ cdef class NativeLink(Link):
 
     def close(self):
         """Let go of the reader; calling it again does nothing."""
-        if not self.closed:
+        if self.entities is not None:
             self.closed = True
             self.n.reader = self.n.writer = self.n.waitset = 0
             self.entities = None

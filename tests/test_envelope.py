@@ -7,12 +7,13 @@ import threading
 
 import numpy as np
 import pytest
+from guides import docstrings_hold, python_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
-from rfx.go2.envelope import SafetyEnvelope, Verdict
-from rfx.go2.events import KINDS
+from rfx.go2.envelope import SafetyEnvelope
+from rfx.go2.events import KINDS, Verdict
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.messages import NO_POSITION, NO_VELOCITY, LowCmd, LowState
 from rfx.robots.go2 import GO2, MOTOR_NAMES
@@ -348,7 +349,7 @@ def test_reasons_that_hold_damp_until_reset(kind):
     assert verdict.damping
     assert verdict.kinds == ()
     assert envelope.latched == (kind,)
-    assert f"{kind} seen before holds until reset" in verdict.reason
+    assert f"{kind} seen before holds until safety.reset()" in verdict.reason
     assert is_damping(cmd)
     envelope.reset()
     assert not envelope.apply(command(), state(), 0.0)
@@ -461,7 +462,7 @@ def test_a_verdict_says_what_was_done():
     assert "position FR_calf" in repr(verdict)
     assert bool(verdict)
     assert not Verdict()
-    with pytest.raises(DTypeError, match="position, step"):
+    with pytest.raises(ConfigError, match="position, step"):
         verdict.joints("colour")
     twin = pickle.loads(pickle.dumps(verdict))
     assert twin.kinds == verdict.kinds
@@ -481,6 +482,16 @@ def test_an_age_that_is_none_is_refused_and_nothing_is_done(age):
     with pytest.raises(InvalidValueError, match="age_s"):
         SafetyEnvelope().apply(cmd, state(), age)
     assert cmd.q[0] == 9.0
+
+
+def test_a_pickled_envelope_has_limits_counts_and_what_holds():
+    envelope = SafetyEnvelope(SafetyLimits(tilt=0.5))
+    envelope.apply(put(command(), 3, q=5.0), state(), 0.0)
+    envelope.apply(command(), state(tilt=0.6), 0.0)
+    twin = pickle.loads(pickle.dumps(envelope))
+    assert (twin.limits, twin.counts, twin.latched) == (envelope.limits, envelope.counts, ("tilt",))
+    assert (twin.n_commands, twin.n_damped) == (2, 1)
+    assert twin.apply(command(), state(), 0.0).damping
 
 
 def test_several_threads_may_use_one_envelope():
@@ -506,7 +517,14 @@ def test_several_threads_may_use_one_envelope():
     assert sum(envelope.counts["command"].values()) == envelope.n_damped == 668
 
 
-# -- limits
+# -- limits and examples
+
+
+def test_the_examples_hold():
+    docstrings_hold("rfx.go2.envelope")
+    docstrings_hold("rfx.go2.limits")
+    [block] = [block for block in python_blocks("go2.md") if "SafetyEnvelope" in block]
+    exec(compile(block, "go2.md", "exec"), {})
 
 
 def test_limits_are_given_by_joint_name():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guides import python_blocks
 from recording_link import QUICK, STAND, RecordingLink, command, damps, standing
 from waiting import wait_for
 
@@ -263,7 +264,7 @@ def test_a_stale_state_brings_damping():
         go2.send(command())
     again = go2.start_sending(ramp_s=0.0)
     go2.send(command())
-    stays_damped(link, again, "stale seen before holds until reset")
+    stays_damped(link, again, "stale seen before holds until safety.reset()")
     go2.safety.reset()
     assert sending(go2).state == "sending"
     go2.disconnect()
@@ -521,6 +522,26 @@ def test_a_handler_that_came_later_stays():
         signal.signal(signal.SIGTERM, before)
 
 
+def test_handlers_that_call_each_other_end():
+    before, called = signal.getsignal(signal.SIGTERM), []
+    try:
+        signal.signal(signal.SIGTERM, lambda number, frame: called.append("first"))
+        link, go2 = robot_of()
+        go2.send(command())
+        ours = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda number, frame: (called.append("later"), ours(number, frame)))
+        _, other = robot_of()
+        other.send(command())
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert wait_for(lambda: called == ["later", "first"])
+        assert damps(link.sent()[-1])
+        go2.disconnect()
+        other.disconnect()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        guard._before.clear()
+
+
 # -- a simulated robot
 
 
@@ -555,6 +576,15 @@ def test_the_start_up_of_a_real_robot_ends_at_the_stance_without_a_jump(domain_i
         assert wait_for(lambda: (robot._command.kp == 0).all() and (robot._command.kd == 3.0).all())
     assert robot.counters.damped == 0
     assert not {"command", "tilt", "stale", "overspeed"} & set(go2.safety.counts)
+
+
+def test_the_example_of_the_guide_stands_the_robot_up(domain_id):
+    [block] = [block for block in python_blocks("go2.md") if "start_sending" in block]
+    block = block.replace("loopback(1)", f"loopback({domain_id})").replace("wait(3.0)", "wait(1.5)")
+    with Robot(domain_id, command_timeout_s=30.0) as robot:
+        exec(compile(block, "go2.md", "exec"), {})
+        assert robot.counters.commands > 100
+        assert np.abs(robot.plant.state.q - STAND).max() < 0.1
 
 
 def test_in_lockstep_every_state_gets_one_command(domain_id):

@@ -135,9 +135,11 @@ class Go2(LowLevelCommands):
                 self._safety.observe(low)
             self._low = low
             self._received_s = time.monotonic()
-            answer = self._last_cmd if self.config.lockstep and repeated else None
-        if answer is not None and answer.reserve == low.tick:
-            self.backend.publish_low_cmd(answer)  # the robot asks again: our answer was lost
+        if self.config.lockstep and repeated:
+            with self._out:
+                answer = self._last_cmd
+                if answer is not None and answer.reserve == low.tick:
+                    self.backend.publish_low_cmd(answer)  # the robot asks again: our answer was lost
         return not repeated
 
     def lost_motors(self) -> tuple[str, ...]:

@@ -1,26 +1,11 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
-from rfx.kernels.envelope cimport EnvelopeBounds, EnvelopeMeasured
+from rfx.kernels.envelope cimport EnvelopeBounds, EnvelopeEvent, EnvelopeMeasured
 
 cdef enum:
     MOTORS = 12
     EVENTS = 256
-
-ctypedef struct Event:
-    uint32_t tick
-    int32_t joint       # -1: the robot's own
-    int32_t kind
-    double asked
-    double sent
-
-
-cdef class Verdict:
-    cdef readonly bint damping
-    cdef readonly tuple kinds
-    cdef readonly tuple latched
-    cdef readonly str reason
-    cdef dict by_kind
 
 
 cdef class SafetyEnvelope:
@@ -41,7 +26,7 @@ cdef class SafetyEnvelope:
     cdef int64_t[144] counted       # (ENV_KINDS, 12)
     cdef int64_t commands
     cdef int64_t damped
-    cdef Event[256] events_
+    cdef EnvelopeEvent[256] events_
     cdef int64_t n_events
     cdef object reporter
     cdef cython.pymutex lock        # over all that is C and changes; held around C only
@@ -55,5 +40,5 @@ cdef class SafetyEnvelope:
     cdef void observe_losses(self, const uint32_t* lost, uint32_t tick) noexcept nogil
     cdef void note(self, const double* asked, const double* sent, const EnvelopeMeasured* m, uint32_t* marks,
                    uint32_t seen) noexcept nogil
-    cdef Verdict verdict(self, uint32_t seen, low, double age)
-    cdef void add_event(self, int32_t joint, int32_t kind, double asked, double sent) noexcept nogil
+    cdef object verdict(self, uint32_t seen, low, double age)
+    cdef void add_event(self, EnvelopeEvent event) noexcept nogil

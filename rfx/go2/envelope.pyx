@@ -5,7 +5,7 @@ The rules are in rfx/kernels/envelope.pyx.
 """
 
 cimport cython
-from libc.math cimport NAN, acos, cos
+from libc.math cimport NAN, cos
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
@@ -13,31 +13,25 @@ from rfx.go2.wire cimport Struct
 from rfx.kernels.envelope cimport (
     ENV_BOUNDS,
     ENV_DAMP,
-    ENV_GAIN,
     ENV_KINDS,
     ENV_LATCHED,
-    ENV_LOST,
-    ENV_OVERSPEED,
     ENV_PER_JOINT,
-    ENV_STALE,
-    ENV_STEP,
-    ENV_TEMPERATURE,
-    ENV_TILT,
-    ENV_TORQUE,
-    ENV_VELOCITY,
+    EnvelopeEvent,
     EnvelopeMeasured,
     envelope_check,
     envelope_clamp,
     envelope_count,
     envelope_damping,
+    envelope_joint_event,
     envelope_losses,
+    envelope_robot_event,
 )
 
 import numpy as np
 
 from rfx import arrays
 from rfx.errors import DTypeError
-from rfx.go2.events import KINDS, Reporter, SafetyEvent, words
+from rfx.go2.events import KINDS, Reporter, SafetyEvent, Verdict, words
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.messages import SERVO, LowCmd, LowState, MotorCmd, MotorState
 from rfx.robots.go2 import MOTOR_NAMES
@@ -95,50 +89,11 @@ cdef EnvelopeMeasured measured_of(Numbers* numbers, int64_t age_ns) noexcept nog
     return m
 
 
-@cython.final
-cdef class Verdict:
-    """What the envelope did to one command.
-
-    Attributes
-    ----------
-    damping : bool
-        The command became damping, for one of ``kinds`` or because an earlier reason still holds (``latched``).
-    kinds : tuple of str
-        What was done or found, see ``rfx.go2.events.KINDS``; empty where the command is as it was.
-    latched : tuple of str
-        Reasons that hold until :meth:`SafetyEnvelope.reset`.
-    reason : str
-        In words, why damping is due; empty where it is not.
-    """
-
-    def __cinit__(self):
-        self.kinds, self.latched, self.reason, self.by_kind = (), (), "", {}
-
-    def joints(self, kind):
-        """Return the names of the joints that a kind concerned."""
-        if kind not in KINDS:
-            raise DTypeError(f"expected kind to be one of {', '.join(KINDS)}, got {kind!r}")
-        return self.by_kind.get(kind, ())
-
-    def __bool__(self):
-        return bool(self.kinds or self.latched)
-
-    def __repr__(self):
-        done = [f"{kind} {' '.join(self.by_kind[kind])}".rstrip() for kind in self.kinds]
-        return f"Verdict({'damping' if self.damping else 'sent'}: {', '.join(done) or 'nothing to do'})"
-
-    def __reduce__(self):
-        return restore_verdict, (self.damping, self.kinds, self.latched, self.reason, self.by_kind)
+cdef tuple names_of(uint32_t marks):
+    return tuple([KINDS[k] for k in range(ENV_KINDS) if (marks >> k) & 1])
 
 
-def restore_verdict(damping, kinds, latched, reason, by_kind):
-    """Return a pickled verdict."""
-    cdef Verdict v = Verdict()
-    v.damping, v.kinds, v.latched, v.reason, v.by_kind = damping, kinds, latched, reason, by_kind
-    return v
-
-
-cdef Verdict NOTHING = Verdict()
+cdef object NOTHING = Verdict()
 
 
 @cython.final
@@ -154,7 +109,8 @@ cdef class SafetyEnvelope:
     Targets of 2.146e9 (position) and 16000 (velocity) stand for none and pass; a gain on one of them is set to zero.
     Bounds hold for the floats on the wire: positions, velocities and gains are compared with the bound rounded to float32.
 
-    Safe to use from several threads.
+    Safe to use from several threads. A pickled copy has limits, counts and what holds; its next step starts from the measured
+    posture.
 
     Parameters
     ----------
@@ -248,41 +204,20 @@ cdef class SafetyEnvelope:
     cdef void note(self, const double* asked, const double* sent, const EnvelopeMeasured* m, uint32_t* marks,
                    uint32_t seen) noexcept nogil:
         # Keep what began with this command: what went on from the one before is counted, not listed.
-        cdef Py_ssize_t i, k, row
+        cdef Py_ssize_t i, k
         cdef uint32_t new = seen & ~self.before_all
-        cdef const double* a = m.quaternion
-        if new & (1 << ENV_TILT):
-            self.add_event(-1, ENV_TILT, acos((a[0] * a[0] - a[1] * a[1] - a[2] * a[2] + a[3] * a[3]) / (
-                a[0] * a[0] + a[1] * a[1] + a[2] * a[2] + a[3] * a[3])), NAN)
-        if new & (1 << ENV_STALE):
-            self.add_event(-1, ENV_STALE, 1e-9 * m.age_ns, NAN)
+        for k in range(ENV_PER_JOINT, ENV_KINDS):
+            if (new >> k) & 1:
+                self.add_event(envelope_robot_event(m, k))
         for i in range(MOTORS):
             new = marks[i] & ~self.before[i]
-            if new == 0:
-                continue
             for k in range(ENV_PER_JOINT):
-                if not (new >> k) & 1:
-                    continue
-                if k <= ENV_GAIN:
-                    row = 0 if k <= ENV_STEP else 1 if k == ENV_VELOCITY else 2
-                    if k == ENV_GAIN:
-                        row = 3 if asked[36 + i] != sent[36 + i] else 4
-                    if k == ENV_TORQUE:
-                        self.add_event(i, k, law(asked + i, m.q[i], m.dq[i]), law(sent + i, m.q[i], m.dq[i]))
-                    else:
-                        self.add_event(i, k, asked[12 * row + i], sent[12 * row + i])
-                elif k == ENV_OVERSPEED:
-                    self.add_event(i, k, m.dq[i], NAN)
-                elif k == ENV_TEMPERATURE:
-                    self.add_event(i, k, m.temperature[i], NAN)
-                elif k == ENV_LOST:
-                    self.add_event(i, k, m.losses[i], NAN)
-                else:
-                    self.add_event(i, k, NAN, NAN)
+                if (new >> k) & 1:
+                    self.add_event(envelope_joint_event(asked, sent, m, i, k, MOTORS))
 
-    cdef void add_event(self, int32_t joint, int32_t kind, double asked, double sent) noexcept nogil:
-        cdef Event* e = &self.events_[self.n_events % EVENTS]
-        e.tick, e.joint, e.kind, e.asked, e.sent = self.tick, joint, kind, asked, sent
+    cdef void add_event(self, EnvelopeEvent event) noexcept nogil:
+        event.tick = self.tick
+        self.events_[self.n_events % EVENTS] = event
         self.n_events += 1
 
     # -- Python
@@ -336,22 +271,17 @@ cdef class SafetyEnvelope:
         self.report()
         return self.verdict(seen, low, age)
 
-    cdef Verdict verdict(self, uint32_t seen, low, double age):
-        cdef Verdict v = Verdict()
+    cdef object verdict(self, uint32_t seen, low, double age):
         cdef uint32_t latched, now
         cdef uint32_t[12] marks
         with self.lock:
             latched, now = self.latched, self.before_all
             memcpy(marks, self.before, sizeof(marks))
-        v.damping = (seen & ENV_DAMP) != 0
-        v.kinds = tuple([KINDS[k] for k in range(ENV_KINDS) if (now >> k) & 1])
-        v.latched = tuple([KINDS[k] for k in range(ENV_KINDS) if (latched >> k) & 1])
-        v.by_kind = {
-            KINDS[k]: tuple([MOTOR_NAMES[i] for i in range(MOTORS) if (marks[i] >> k) & 1]) for k in range(ENV_PER_JOINT)
-            if (now >> k) & 1}
-        if v.damping:
-            v.reason = words(v, self.limits, low, age)
-        return v
+        joints = {
+            KINDS[k]: tuple([MOTOR_NAMES[i] for i in range(MOTORS) if (marks[i] >> k) & 1]) if k < ENV_PER_JOINT else ()
+            for k in range(ENV_KINDS) if (now >> k) & 1}
+        v = Verdict((seen & ENV_DAMP) != 0, tuple(joints), names_of(latched), joints)
+        return v._replace(reason=words(v, self.limits, low, age)) if v.damping else v
 
     def observe(self, low):
         """Look at a state that came, so that a motor that is lost is noticed even where nothing is sent."""
@@ -399,7 +329,7 @@ cdef class SafetyEnvelope:
         cdef uint32_t latched
         with self.lock:
             latched = self.latched
-        return tuple([KINDS[k] for k in range(ENV_KINDS) if (latched >> k) & 1])
+        return names_of(latched)
 
     @property
     def lost_motors(self):
@@ -440,7 +370,7 @@ cdef class SafetyEnvelope:
     @property
     def events(self):
         """The last 256 events, oldest first: one when something begins, none while it goes on."""
-        cdef Event[256] copied
+        cdef EnvelopeEvent[256] copied
         cdef int64_t n, first, j
         with self.lock:
             n = self.n_events
@@ -452,17 +382,16 @@ cdef class SafetyEnvelope:
                 KINDS[copied[j % EVENTS].kind], copied[j % EVENTS].asked, copied[j % EVENTS].sent)
             for j in range(first, n)]
 
+    def __reduce__(self):
+        counted = [self.counted[i] for i in range(ENV_KINDS * MOTORS)]
+        return SafetyEnvelope, (self.limits,), (counted, self.n_commands, self.n_damped, self.latched, self.met)
+
+    def __setstate__(self, state):
+        counted, self.commands, self.damped, self.latched, self.met = state
+        for i in range(ENV_KINDS * MOTORS):
+            self.counted[i] = counted[i]
+
     def __repr__(self):
         met = {kind: sum(row.values()) for kind, row in self.counts.items()}
         held = f", latched={self.latched}" if self.latched else ""
         return f"SafetyEnvelope(commands={self.n_commands}, damped={self.n_damped}, met={met}{held})"
-
-
-# What the motor would give for one motor of a (5, 12) command.
-cdef double law(const double* c, double q, double dq) noexcept nogil:
-    cdef double torque = c[24]
-    if c[36] > 0.0 and c[0] < 2.146e9:
-        torque += c[36] * (c[0] - q)
-    if c[48] > 0.0 and c[12] < 16000.0:
-        torque += c[48] * (c[12] - dq)
-    return torque

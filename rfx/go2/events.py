@@ -4,8 +4,11 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from rfx.errors import ConfigError
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.messages import LowState
 from rfx.robots.go2 import MOTOR_NAMES
@@ -45,6 +48,43 @@ class SafetyEvent(NamedTuple):
     sent: float
 
 
+class Verdict(NamedTuple):
+    """What the envelope did to one command; false where the command is as it was.
+
+    Attributes
+    ----------
+    damping : bool
+        The command became damping, for one of ``kinds`` or because an earlier reason still holds (``latched``).
+    kinds : tuple of str
+        What was done or found, of :data:`KINDS`; empty where the command is as it was.
+    latched : tuple of str
+        Reasons that hold until :meth:`SafetyEnvelope.reset`.
+    by_kind : mapping of str to tuple of str
+        The joints that each kind concerned.
+    reason : str
+        In words, why damping is due; empty where it is not.
+    """
+
+    damping: bool = False
+    kinds: tuple[str, ...] = ()
+    latched: tuple[str, ...] = ()
+    by_kind: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    reason: str = ""
+
+    def joints(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the joints that a kind concerned; ConfigError for an unknown one."""
+        if kind not in KINDS:
+            raise ConfigError(f"expected kind to be one of {', '.join(KINDS)}, got {kind!r}")
+        return self.by_kind.get(kind, ())
+
+    def __bool__(self) -> bool:
+        return bool(self.kinds or self.latched)
+
+    def __repr__(self) -> str:
+        done = [f"{kind} {' '.join(self.by_kind[kind])}".rstrip() for kind in self.kinds]
+        return f"Verdict({'damping' if self.damping else 'sent'}: {', '.join(done) or 'nothing to do'})"
+
+
 def tilt_of(quaternion: tuple[float, ...]) -> float:
     """Return the angle (rad) between the z axis and the vertical; NaN for what is no orientation."""
     w, x, y, z = quaternion
@@ -54,7 +94,7 @@ def tilt_of(quaternion: tuple[float, ...]) -> float:
     return math.acos(max(-1.0, min(1.0, (w * w - x * x - y * y + z * z) / norm)))
 
 
-def words(verdict: Any, limits: SafetyLimits, low: LowState, age_s: float) -> str:
+def words(verdict: Verdict, limits: SafetyLimits, low: LowState, age_s: float) -> str:
     """Say why damping is due: what was expected, and what came."""
     names = {kind: verdict.joints(kind) for kind in KINDS}
     parts = []
@@ -80,7 +120,7 @@ def words(verdict: Any, limits: SafetyLimits, low: LowState, age_s: float) -> st
             parts.append(f"expected a state no older than {limits.stale_s:g} s, got one of {age_s:.2f} s")
     earlier = [kind for kind in verdict.latched if kind not in verdict.kinds]
     if earlier:
-        parts.append(f"{', '.join(earlier)} seen before holds until reset")
+        parts.append(f"{', '.join(earlier)} seen before holds until safety.reset()")
     return "; ".join(parts)
 
 

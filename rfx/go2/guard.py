@@ -22,7 +22,8 @@ PATIENCE_S = 0.2  # for a brake that has to wait for whoever was interrupted
 Brake = Callable[[str], None]
 _lock = threading.RLock()
 _brakes: dict[object, Brake] = {}
-_before: dict[int, Any] = {}
+_before: dict[int, list[Any]] = {}  # what was there, the last on top: one that came later may call ours in turn
+_depth: dict[int, int] = {}
 _pid = 0
 _registered = False
 
@@ -64,24 +65,28 @@ def _install() -> None:
             continue  # ours; somebody's in C, which cannot be called; or a signal that ends nothing
         with contextlib.suppress(ValueError):  # a subinterpreter
             signal.signal(number, _handle)
-            _before[number] = there
+            _before.setdefault(number, []).append(there)
 
 
 def _restore() -> None:
     if threading.current_thread() is not threading.main_thread():
         return  # they go on calling what was there before
-    for number, there in list(_before.items()):
-        if signal.getsignal(number) is _handle:
-            signal.signal(number, there)
-            del _before[number]
+    for number, stack in _before.items():
+        if stack and signal.getsignal(number) is _handle:
+            signal.signal(number, stack.pop())
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    there = _before.get(number, signal.SIG_DFL)
-    if _pid == os.getpid() and _brakes:
+    depth, stack = _depth.get(number, 0), _before.get(number, [])
+    there = stack[-1 - depth] if depth < len(stack) else signal.SIG_DFL
+    if _pid == os.getpid() and _brakes and depth == 0:
         _brake_all(signal.Signals(number).name)
     if callable(there):
-        there(number, frame)
+        _depth[number] = depth + 1
+        try:
+            there(number, frame)
+        finally:
+            _depth[number] = depth
     else:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

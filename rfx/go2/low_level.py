@@ -1,31 +1,28 @@
-"""The low level of :class:`rfx.go2.Go2`: motor commands inside of the safety envelope, the sender, the emergency stop."""
+"""The low level of :class:`rfx.go2.Go2`: motor commands inside of the safety envelope, and the continuous sender."""
 
 import contextlib
 import math
 import threading
 import time
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rfx import arrays
-from rfx.errors import ConfigError, DTypeError, HardwareError, InvalidStateError, InvalidValueError, RfxError
-from rfx.go2 import guard, topics
-from rfx.go2.envelope import SafetyEnvelope, Verdict
-from rfx.go2.keeper import Velocity
+from rfx.errors import ConfigError, DTypeError, HardwareError, InvalidValueError, RfxError
+from rfx.go2 import guard
+from rfx.go2.emergency import EmergencyStop
+from rfx.go2.envelope import SafetyEnvelope
+from rfx.go2.events import Verdict
 from rfx.go2.messages import LowCmd, LowState
 from rfx.go2.sender import FAREWELLS, Sender
-from rfx.go2.sport_client import SportCommands
-from rfx.go2.topics import SportApi, SwitcherApi
+from rfx.go2.topics import SportApi
 from rfx.robots.go2 import GO2, MOTOR_NAMES
 
 RAMP_S = 1.0
-STOPS = 5  # how often an emergency stop is sent
-STOPPED = "the emergency stop holds: nothing is sent until reset_emergency_stop()"
 
 
-class LowLevelCommands(SportCommands):
+class LowLevelCommands(EmergencyStop):
     """The part of :class:`rfx.go2.Go2` that commands motors. Every command passes :attr:`safety` on its way out."""
 
     _safety: SafetyEnvelope
@@ -97,13 +94,6 @@ class LowLevelCommands(SportCommands):
 
     def _newest(self) -> LowState:
         return self.low_state()
-
-    def _stopped(self) -> bool:
-        return self._emergency
-
-    def _check_allowed(self) -> None:
-        if self._emergency:
-            raise InvalidStateError(STOPPED)
 
     def _put(self, cmd: LowCmd) -> Verdict:
         """Bring a command inside of the envelope, in place, and publish it."""
@@ -239,12 +229,12 @@ class LowLevelCommands(SportCommands):
         """Damp because the program is ended."""
         if self._closed:
             return
-        self._keeper.rest()
         sender = self._sender
         if sender is None or not sender.brake(reason):
             for _ in range(FAREWELLS):
                 with contextlib.suppress(RfxError):
                     self._brake_once()
+        self._keeper.rest()
 
     # -- the continuous sender
 
@@ -319,68 +309,7 @@ class LowLevelCommands(SportCommands):
         if sender is not None:
             sender.stop()
 
-    # -- the emergency stop
-
-    @property
-    def emergency_stopped(self) -> bool:
-        """Whether the emergency stop holds."""
-        return self._emergency
-
-    def emergency_stop(self) -> None:
-        """Damp at once, from any thread, and refuse every later command until :meth:`reset_emergency_stop`.
-
-        After low-level commands damping is sent several times, and goes on being sent where the sender runs. The sport mode
-        is told to damp as well, several times; where it drives the motors its answer is waited for then. Reading goes on.
-
-        Raises
-        ------
-        RpcError, RfxTimeoutError
-            The sport mode does not say that it damps. Everything was sent, and the emergency stop holds.
-        """
-        self._check_open()
-        self._emergency = True
-        low_level = self._commanded
-        if low_level:
-            with self._out:
-                for _ in range(STOPS):
-                    with contextlib.suppress(RfxError):
-                        self._brake_once()
-        self._keeper.rest()
-        for _ in range(STOPS):
-            with contextlib.suppress(RfxError):
-                self.rpc.send(topics.SPORT, SportApi.DAMP)
-        sender = self._sender
-        if sender is not None:
-            sender.damp("emergency stop")
-        if not low_level:
-            self._ask(SportApi.DAMP)
-
-    def reset_emergency_stop(self) -> None:
-        """Allow commands again; nothing is sent by it. A sender stays in damping until it is started again."""
-        self._check_open()
-        self._emergency = False
-
-    # -- what the emergency stop keeps from the sport mode
-
-    def _ask(self, api_id: int, timeout_s: float | None = None, **parameter: Any) -> str:
-        if api_id != SportApi.DAMP:
-            self._check_allowed()
-        return super()._ask(api_id, timeout_s, **parameter)
-
-    def _switch(self, api_id: int, **parameter: Any) -> str:
-        if api_id != SwitcherApi.CHECK_MODE:
-            self._check_allowed()
-        return super()._switch(api_id, **parameter)
-
-    def walk(self, vx: float, vy: float, vyaw: float, *, hold_s: float | None = None) -> Velocity:
-        """Walk with this velocity until it is changed; see :meth:`SportCommands.walk`."""
-        self._check_allowed()
-        velocity = super().walk(vx, vy, vyaw, hold_s=hold_s)
-        if self._emergency:  # it came between
-            self._keeper.rest()
-            self.rpc.send(topics.SPORT, SportApi.DAMP)
-            self._check_allowed()
-        return velocity
+    # -- who holds the motors
 
     def select_mode(self, name: str = "normal") -> None:
         """Give the motors to a motion mode (``normal``, ``ai`` or ``advanced``; newer robots ``mcf``)."""

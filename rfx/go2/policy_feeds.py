@@ -131,6 +131,15 @@ class Driver:
     def __repr__(self) -> str:
         return f"Driver({self._tick!r})"
 
+    @property
+    def state(self) -> str:
+        """As a sender has it: sending, damping or stopped."""
+        return {"damping": "damping", "done": "stopped"}.get(self._tick.phase, "sending")
+
+    def is_running(self) -> bool:
+        """Whether commands go out."""
+        return self._tick.phase != "done"
+
     def __enter__(self) -> Self:
         go2 = self._go2
         go2.stop_sending()

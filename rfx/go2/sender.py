@@ -14,7 +14,8 @@ from rfx import arrays
 from rfx.control import ControlLoop, ControlLoopStats
 from rfx.control.clock import Clock
 from rfx.errors import HardwareError, InvalidStateError, RfxError
-from rfx.go2.envelope import SafetyEnvelope, Verdict
+from rfx.go2.envelope import SafetyEnvelope
+from rfx.go2.events import Verdict
 from rfx.go2.messages import NO_POSITION, NO_VELOCITY, LowCmd, LowState
 
 log = logging.getLogger("rfx.go2")

@@ -37,6 +37,14 @@ ctypedef struct EnvelopeMeasured:
     const double* quaternion    # wxyz
     int64_t age_ns
 
+# What began: kind of joint (-1 for the robot's own), as asked for or measured, and as sent (NaN where damping came of it).
+ctypedef struct EnvelopeEvent:
+    uint32_t tick
+    int32_t joint
+    int32_t kind
+    double asked
+    double sent
+
 cdef uint32_t envelope_check(
     double* command, const EnvelopeMeasured* measured, const EnvelopeBounds* bounds, uint32_t* marks, Py_ssize_t n
 ) noexcept nogil
@@ -46,3 +54,7 @@ cdef uint32_t envelope_clamp(
 cdef void envelope_damping(double* command, double* last, double kd, Py_ssize_t n) noexcept nogil
 cdef void envelope_losses(int32_t* losses, uint32_t* before, const uint32_t* lost, Py_ssize_t n) noexcept nogil
 cdef void envelope_count(int64_t* counts, const uint32_t* marks, uint32_t all, Py_ssize_t n) noexcept nogil
+cdef EnvelopeEvent envelope_joint_event(
+    const double* asked, const double* sent, const EnvelopeMeasured* m, Py_ssize_t i, Py_ssize_t kind, Py_ssize_t n
+) noexcept nogil
+cdef EnvelopeEvent envelope_robot_event(const EnvelopeMeasured* m, Py_ssize_t kind) noexcept nogil

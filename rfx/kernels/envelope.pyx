@@ -5,7 +5,7 @@ torque = kp (q_des - q) + kd (dq_des - dq) + tau, without the terms whose target
 a float, as on the wire, and every bound holds for the floats: what is clamped is rounded to the safe side.
 """
 
-from libc.math cimport NAN, fabs, isfinite
+from libc.math cimport NAN, acos, fabs, isfinite
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 cdef extern from "<math.h>" nogil:
@@ -189,3 +189,50 @@ cdef void envelope_count(int64_t* counts, const uint32_t* marks, uint32_t all, P
         if (all >> k) & 1:
             for i in range(n):
                 counts[k * n + i] += (marks[i] >> k) & 1
+
+
+# What the motor gives for its column of a (5, n) command at q and dq, without its own limit.
+cdef double motor_torque(const double* c, double q, double dq, Py_ssize_t n) noexcept nogil:
+    cdef double torque = c[2 * n]
+    if c[3 * n] > 0.0 and c[0] < NO_POSITION:
+        torque += c[3 * n] * (c[0] - q)
+    if c[4 * n] > 0.0 and c[n] < NO_VELOCITY:
+        torque += c[4 * n] * (c[n] - dq)
+    return torque
+
+
+# Describe a kind at motor i: targets, speeds, gains or torques before and after, or the measurement that brought damping.
+cdef EnvelopeEvent envelope_joint_event(
+    const double* asked, const double* sent, const EnvelopeMeasured* m, Py_ssize_t i, Py_ssize_t kind, Py_ssize_t n
+) noexcept nogil:
+    cdef EnvelopeEvent e
+    cdef Py_ssize_t at = i
+    e.joint, e.kind, e.tick, e.asked, e.sent = <int32_t>i, <int32_t>kind, 0, NAN, NAN
+    if kind == ENV_TORQUE:
+        e.asked = motor_torque(asked + i, m.q[i], m.dq[i], n)
+        e.sent = motor_torque(sent + i, m.q[i], m.dq[i], n)
+    elif kind <= ENV_GAIN:
+        if kind == ENV_VELOCITY:
+            at += n
+        elif kind == ENV_GAIN:
+            at += 3 * n if asked[3 * n + i] != sent[3 * n + i] else 4 * n
+        e.asked = asked[at]
+        e.sent = sent[at]
+    elif kind == ENV_OVERSPEED:
+        e.asked = m.dq[i]
+    elif kind == ENV_TEMPERATURE:
+        e.asked = m.temperature[i]
+    elif kind == ENV_LOST:
+        e.asked = m.losses[i]
+    return e
+
+
+# Describe a kind of the robot's own: its tilt (rad) or the age of the state (s).
+cdef EnvelopeEvent envelope_robot_event(const EnvelopeMeasured* m, Py_ssize_t kind) noexcept nogil:
+    cdef EnvelopeEvent e
+    cdef const double* a = m.quaternion
+    cdef double norm = a[0] * a[0] + a[1] * a[1] + a[2] * a[2] + a[3] * a[3]
+    cdef double up = a[0] * a[0] - a[1] * a[1] - a[2] * a[2] + a[3] * a[3]
+    e.joint, e.kind, e.tick, e.sent = -1, <int32_t>kind, 0, NAN
+    e.asked = acos(clip(up / norm, -1.0, 1.0)) if kind == ENV_TILT else 1e-9 * <double>m.age_ns
+    return e

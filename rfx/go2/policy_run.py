@@ -12,7 +12,7 @@ GOOD_ENDS = ("the time was over", "it was asked to end")
 
 @dataclass(frozen=True, eq=False)
 class PolicyRun:
-    """The report of :func:`rfx.go2.policy_runner`.
+    """The report of :func:`rfx.go2.run_policy`.
 
     Attributes
     ----------

@@ -158,6 +158,36 @@ def test_a_link_whose_domain_was_closed_does_not_crash(domain_id, native):
     link.close()
 
 
+def test_closing_while_others_write_and_take_ends_in_errors_at_most(domain_id):
+    message, wrong = LowCmd(reserve=5).to_cdr(), []
+
+    def use(link, wait_s):
+        try:
+            while True:
+                link.write(message)
+                link.take(wait_s)
+        except (RfxConnectionError, InvalidStateError):
+            return
+        except Exception as error:
+            wrong.append(error)
+
+    for i in range(6):
+        domain = CycloneDomain(domain_id, LOOPBACK)
+        opened = [link_on(domain, True) for _ in range(2)]
+        threads = [threading.Thread(target=use, args=(k, w)) for k in opened for w in (0.0, 0.01)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.03)
+        if i % 2:
+            domain.close()
+        for link in opened:
+            link.close()
+        for thread in threads:
+            thread.join()
+        domain.close()
+    assert not wrong
+
+
 def test_ctrl_c_gets_through_a_wait(domain_id):
     code = (
         "from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain\n"

@@ -51,7 +51,8 @@ class Robot:
 
 @pytest.fixture
 def link(domain_id):
-    with Robot(domain_id) as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
+    config = Go2Config.loopback(domain_id).with_limits(stale_s=10.0)  # a machine that stalls is no fault of the robot's
+    with Robot(domain_id) as robot, Go2.connect(config) as go2:
         yield robot, go2
 
 
@@ -219,7 +220,7 @@ def test_a_command_with_a_nan_in_any_slot_is_not_sent(link):
 
 def test_disconnecting_after_commands_leaves_the_robot_damped(domain_id):
     with Robot(domain_id, command_timeout_s=30.0) as robot:
-        with Go2.connect(Go2Config.loopback(domain_id)) as go2:
+        with Go2.connect(Go2Config.loopback(domain_id).with_limits(stale_s=10.0)) as go2:
             go2.set_motor_positions(GO2.pose("stand"))
         assert wait_for(lambda: robot.counters.commands and (robot._command.kd == 3.0).all())
         np.testing.assert_array_equal(robot._command.kp, 0)

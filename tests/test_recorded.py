@@ -52,7 +52,7 @@ def test_states_come_one_by_one_and_end(log):
 def test_a_control_loop_runs_over_a_recording_as_over_a_robot(log):
     sent = []
     backend = RecordedBackend(log, lambda *message: sent.append(message))
-    go2 = Go2(Go2Config(), backend)
+    go2 = Go2(Go2Config().with_limits(stale_s=60.0), backend)
     assert go2.wait_state(0.0)
     cmd = LowCmd()
 

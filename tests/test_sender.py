@@ -27,7 +27,7 @@ from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.sender import blend
 from rfx.go2.simulated import SimulatedGo2
-from rfx.go2.topics import SportApi
+from rfx.go2.topics import SportApi, SportModeId
 from rfx.robots.go2 import GO2
 from rfx.sim import make_plant
 
@@ -148,6 +148,20 @@ def test_nonsense_is_refused_and_what_is_sent_stays(made):
             go2.set_motor_positions(np.zeros(12))
         assert sender.state == "sending"
         assert sender.wanted == command()
+
+
+def test_several_threads_that_start_leave_one_sender(made):
+    _, go2 = made
+    threads = [threading.Thread(target=go2.start_sending) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [t.name for t in threading.enumerate()].count("rfx go2 sender") == 1
+    assert go2.sender.is_running()
+    go2.stop_sending()
+    assert go2.sender is None
+    assert "rfx go2 sender" not in [t.name for t in threading.enumerate()]
 
 
 @pytest.mark.parametrize(
@@ -442,14 +456,13 @@ def start():
 ENDINGS = {
     "exit": ("start()", None, 0),
     "SIGTERM": ("start()\ntime.sleep(60)", signal.SIGTERM, -signal.SIGTERM),
-    "SIGHUP": ("start()\ntime.sleep(60)", signal.SIGHUP, -signal.SIGHUP),
     "SIGINT": ("start()\ntime.sleep(60)", signal.SIGINT, -signal.SIGINT),
     "chained": (
         "signal.signal(signal.SIGTERM, lambda *a: (print('mine'), os._exit(7)))\nstart()\ntime.sleep(60)",
         signal.SIGTERM,
         7,
     ),
-    "single": ("go2.send(command())\nprint('sending', flush=True)\ntime.sleep(60)", signal.SIGTERM, -signal.SIGTERM),
+    "single": ("go2.send(command())\nprint('sending', flush=True)\ntime.sleep(60)", signal.SIGHUP, -signal.SIGHUP),
     "main thread": (
         "start()\ndef rest():\n    while go2.sender.state != 'damping': time.sleep(0.01)\n    time.sleep(0.1); os._exit(5)\n"
         "threading.Thread(target=rest).start()",
@@ -580,7 +593,9 @@ def test_the_start_up_of_a_real_robot_ends_at_the_stance_without_a_jump(domain_i
 
 def test_the_example_of_the_guide_stands_the_robot_up(domain_id):
     [block] = [block for block in python_blocks("go2.md") if "start_sending" in block]
-    block = block.replace("loopback(1)", f"loopback({domain_id})").replace("wait(3.0)", "wait(1.5)")
+    block = block.replace("loopback(1)", f"loopback({domain_id}).with_limits(stale_s=10.0)").replace(
+        "wait(3.0)", "wait(1.5)"
+    )
     with Robot(domain_id, command_timeout_s=30.0) as robot:
         exec(compile(block, "go2.md", "exec"), {})
         assert robot.counters.commands > 100
@@ -598,6 +613,17 @@ def test_in_lockstep_every_state_gets_one_command(domain_id):
         assert wait_for(lambda: robot.counters.steps > steps + 20)
         go2.stop_sending()
         assert abs((robot.counters.steps - steps) - (robot.counters.commands - commands)) <= 1
+
+
+def test_an_emergency_stop_damps_a_robot_in_sport_mode(domain_id):
+    with Robot(domain_id, mode="normal") as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
+        go2.emergency_stop()
+        assert robot.sport.mode == SportModeId.DAMPING
+        with pytest.raises(InvalidStateError):
+            go2.stand_up()
+        go2.reset_emergency_stop()
+        go2.stand_up()
+        assert robot.counters.commands == robot.counters.ignored == 0
 
 
 # -- configuration
@@ -619,6 +645,7 @@ def test_rates_and_limits_are_changed_by_copies():
         ({"state_rate_hz": float("nan")}, InvalidValueError),
         ({"command_hold_s": -1}, InvalidValueError),
         ({"limits": None}, DTypeError),
+        ({"state_rate_hz": 4.0}, ConfigError),  # every state would be stale
     ],
 )
 def test_impossible_rates_and_limits_are_refused(change, error):

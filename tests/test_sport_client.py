@@ -132,7 +132,8 @@ def test_releasing_the_mode_lays_a_standing_robot_down_first(walker):
 
 
 def test_damping_goes_to_whoever_drives_the_motors(domain_id):
-    with Robot(domain_id, command_timeout_s=30.0) as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
+    config = Go2Config.loopback(domain_id).with_limits(stale_s=10.0)
+    with Robot(domain_id, command_timeout_s=30.0) as robot, Go2.connect(config) as go2:
         go2.release_mode(lie_down=False)
         go2.set_motor_positions(GO2.pose("stand"))
         go2.damp()

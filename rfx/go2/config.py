@@ -111,6 +111,11 @@ class Go2Config:
         arrays.number(self.command_hold_s, "command_hold_s", above=0, maximum=3600)
         if not isinstance(self.limits, SafetyLimits):
             raise DTypeError(f"expected limits to be a SafetyLimits, got {type(self.limits).__name__}")
+        if self.state_rate_hz * self.limits.stale_s <= 1.0:
+            raise ConfigError(
+                f"expected state_rate_hz above {1.0 / self.limits.stale_s:g}, as limits.stale_s is {self.limits.stale_s:g} s: "
+                f"got {self.state_rate_hz:g}"
+            )
         if not isinstance(self.walk_limits, tuple) or len(self.walk_limits) != len(FASTEST):
             raise DTypeError(f"expected walk_limits to be a tuple of three numbers, got {self.walk_limits!r}")
         for i, most in enumerate(FASTEST):

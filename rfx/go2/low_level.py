@@ -37,6 +37,7 @@ class LowLevelCommands(EmergencyStop):
         self._out = threading.RLock()  # held from the envelope to the wire, so that steps follow what was sent
         self._wanted: LowCmd | None = None  # the last whole command of the caller, for set_motor_position
         self._sender: Sender | None = None
+        self._change = threading.Lock()  # held while a sender comes or goes
         self._emergency = False
         self._commanded = False
 
@@ -290,21 +291,26 @@ class LowLevelCommands(EmergencyStop):
         self._check_allowed()
         config = self.config
         rate = config.command_rate_hz if rate_hz is None else arrays.number(rate_hz, "rate_hz", minimum=1, maximum=1000)
-        self.stop_sending()
         self._newest()
-        guard.watch(self, self._brake)  # from here, as signals can only be watched from the main thread
-        self._sender = Sender(
-            self,
-            rate,
-            ramp_s=ramp_s,
-            hold_s=config.command_hold_s if hold_s is None else hold_s,
-            look_every=max(1, math.floor(rate / config.state_rate_hz)),
-            clock=RobotClock(self, config.connect_timeout_s) if config.lockstep else None,  # type: ignore[arg-type]
-        )
-        return self._sender
+        with self._change:
+            self._drop_sender()
+            guard.watch(self, self._brake)  # from here, as signals can only be watched from the main thread
+            made = self._sender = Sender(
+                self,
+                rate,
+                ramp_s=ramp_s,
+                hold_s=config.command_hold_s if hold_s is None else hold_s,
+                look_every=max(1, math.floor(rate / config.state_rate_hz)),
+                clock=RobotClock(self, config.connect_timeout_s) if config.lockstep else None,  # type: ignore[arg-type]
+            )
+        return made
 
     def stop_sending(self) -> None:
         """End the continuous sender, in damping; without one nothing happens."""
+        with self._change:
+            self._drop_sender()
+
+    def _drop_sender(self) -> None:
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.stop()

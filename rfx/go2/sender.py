@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rfx import arrays
 from rfx.control import ControlLoop, ControlLoopStats
 from rfx.control.clock import Clock
-from rfx.errors import HardwareError, InvalidStateError, RfxError
+from rfx.errors import HardwareError, InvalidStateError
 from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.events import Verdict
 from rfx.go2.messages import NO_POSITION, NO_VELOCITY, LowCmd, LowState
@@ -238,6 +238,6 @@ class Sender:
             return cmd
 
     def _send_damping(self) -> None:
-        with contextlib.suppress(RfxError):
+        with contextlib.suppress(Exception):  # the next tick tries again
             self._link._brake_once()
             self.sent += 1

@@ -84,7 +84,7 @@ def test_the_robot_stands_acts_and_lies_down(domain_id, holder, tmp_path):
     assert 0.24 < heights[int(1.35 * 500)] < 0.36  # the policy acts
     assert heights[-1] < 0.15
     assert robot.counters.damped == robot.counters.refused == 0
-    assert run.ticks == robot.counters.commands
+    assert run.ticks - robot.counters.commands in (0, 1)  # the client's farewell may overtake the last one
 
 
 def test_two_runs_send_the_same_bytes_native_or_not(domain_id, holder, tmp_path):

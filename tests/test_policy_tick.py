@@ -476,10 +476,10 @@ def test_the_clients_place_is_taken_while_a_policy_drives():
     class Client:
         """What a Driver needs of a Go2."""
 
-        _sender, _commanded = None, False
+        _sender, _commanded, _change = None, False, threading.Lock()
 
-        def stop_sending(self):
-            pass
+        def _drop_sender(self):
+            self._sender = None
 
         def _brake(self, reason):
             pass

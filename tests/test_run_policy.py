@@ -32,7 +32,7 @@ from rfx.robots import GO2
 from rfx.sim import make_plant
 
 ROOT = Path(__file__).parent.parent
-SHORT = {"ramp_s": 0.3, "settle_s": 0.1, "lie_s": 0.2, "damp_s": 0.05, "seconds": 0.3}
+SHORT = {"ramp_s": 0.2, "settle_s": 0.04, "lie_s": 0.1, "damp_s": 0.02, "seconds": 0.24}
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +76,15 @@ def test_the_robot_stands_acts_and_lies_down(domain_id, holder, tmp_path):
             return state
 
         robot.plant.step = watched
-        run = run_policy(holder, config=config(domain_id), seconds=0.5, ramp_s=1.0, settle_s=0.3, lie_s=1.0)
+        run = run_policy(holder, config=config(domain_id), seconds=0.4, ramp_s=0.8, settle_s=0.2, lie_s=0.8, damp_s=0.1)
     assert run.ok, run.summary()
-    assert (run.policy_steps, run.seconds) == (25, pytest.approx(0.5))
+    assert (run.policy_steps, run.seconds) == (20, pytest.approx(0.4))
     assert run.link == "native"
     assert heights[0] < 0.15
-    assert 0.24 < heights[int(1.75 * 500)] < 0.36  # the policy acts
+    assert 0.24 < heights[int(1.35 * 500)] < 0.36  # the policy acts
     assert heights[-1] < 0.15
     assert robot.counters.damped == robot.counters.refused == 0
-    assert run.ticks == robot.counters.commands
+    assert run.ticks - robot.counters.commands in (0, 1)  # the client's farewell may overtake the last one
 
 
 def test_two_runs_send_the_same_bytes_native_or_not(domain_id, holder, tmp_path):
@@ -98,7 +98,7 @@ def test_two_runs_send_the_same_bytes_native_or_not(domain_id, holder, tmp_path)
         sent.append(commands_of(tmp_path / name))
         assert len(sent[-1]) == run.ticks
     assert sent[0] == sent[1] == sent[2]
-    assert len(set(sent[0])) > 400
+    assert len(set(sent[0])) > 250
 
 
 def test_the_flight_log_has_states_commands_and_steps(domain_id, holder, tmp_path):
@@ -135,8 +135,8 @@ def test_in_real_time_the_tick_is_paced_and_measured(domain_id, holder):
         assert robot.counters.refused == 0
     assert run.ok, run.summary()
     assert run.loop is not None
-    assert run.loop.iterations > 100
-    assert run.policy_steps >= 5
+    assert run.loop.iterations > 30
+    assert run.policy_steps >= 3
     assert run.stages["act"].count == run.policy_steps
     assert run.stages["total"].count == run.ticks
     assert json.loads(json.dumps(run.as_dict()))["ok"]

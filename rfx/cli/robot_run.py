@@ -53,7 +53,7 @@ def run_policy_command(args: argparse.Namespace) -> int:
     """Run the policy; 0 if it ended as it was meant to, 1 after a fault."""
     from rfx.errors import ConfigError
     from rfx.go2.config import Go2Config
-    from rfx.go2.run_policy import run_policy
+    from rfx.go2.policy_runner import run_policy
 
     if args.sticks and (args.velocity or args.at):
         raise ConfigError("expected --sticks, or --command and --at, got both")

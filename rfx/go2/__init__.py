@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from rfx.go2.messages import LowCmd as LowCmd
     from rfx.go2.messages import LowState as LowState
     from rfx.go2.policy_run import PolicyRun as PolicyRun
+    from rfx.go2.policy_runner import run_policy as run_policy
     from rfx.go2.posture import Phase as Phase
     from rfx.go2.posture import PosturePlan as PosturePlan
     from rfx.go2.replay import replay_commands as replay_commands
     from rfx.go2.rpc_client import RpcError as RpcError
-    from rfx.go2.run_policy import run_policy as run_policy
     from rfx.go2.sender import Sender as Sender
     from rfx.go2.simulated import SimulatedGo2 as SimulatedGo2
     from rfx.go2.state import Go2State as Go2State
@@ -56,7 +56,7 @@ _HOME = {
     "Verdict": "rfx.go2.events",
     "check_log": "rfx.go2.flight_check",
     "replay_commands": "rfx.go2.replay",
-    "run_policy": "rfx.go2.run_policy",
+    "run_policy": "rfx.go2.policy_runner",
 }
 
 __all__ = [*_HOME]

@@ -50,6 +50,8 @@ cdef class Link:
                 break
         if got == TAKE_FAILED:
             self.fail("taking")
+        if got == TAKE_ENDED:
+            self._woken()
         return PyBytes_FromStringAndSize(<char*>room, got) if got > 0 else None
 
     def write(self, data):
@@ -73,6 +75,9 @@ cdef class Link:
 
     def wake(self):
         """End a take that goes on in another thread, or the next one."""
+
+    def _woken(self):
+        """A take was ended by wake: let the next one wait again."""
 
     def close(self):
         """Let go of what the link stands on; calling it again does nothing."""

@@ -131,17 +131,28 @@ class Driver:
     def __repr__(self) -> str:
         return f"Driver({self._tick!r})"
 
+    @property
+    def state(self) -> str:
+        """As a sender has it: sending, damping or stopped."""
+        return {"damping": "damping", "done": "stopped"}.get(self._tick.phase, "sending")
+
+    def is_running(self) -> bool:
+        """Whether commands go out."""
+        return self._tick.phase != "done"
+
     def __enter__(self) -> Self:
         go2 = self._go2
-        go2.stop_sending()
-        go2._sender = self  # type: ignore[assignment]
-        go2._commanded = True
-        guard.watch(go2, go2._brake)
+        with go2._change:
+            go2._drop_sender()
+            guard.watch(go2, go2._brake)
+            go2._sender = self  # type: ignore[assignment]
+            go2._commanded = True
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._go2._sender is self:  # type: ignore[comparison-overlap]
-            self._go2._sender = None
+        with self._go2._change:
+            if self._go2._sender is self:  # type: ignore[comparison-overlap]
+                self._go2._sender = None
 
     def put(self, cmd: Any) -> Any:
         """Refuse a command of somebody else."""

@@ -106,7 +106,9 @@ def _compare(report: CheckReport, contract: PolicyContract, robot: Any) -> None:
         report.add("robot", "ok", f"{name} states what the policy expects")
 
 
-def _replay(report: CheckReport, policy: CompiledPolicy, contract: PolicyContract, robot: RobotConfig) -> None:
+def _replay(
+    report: CheckReport, policy: CompiledPolicy, contract: PolicyContract, robot: RobotConfig, mistakes: bool
+) -> None:
     golden = contract.golden
     if golden is None:
         report.add("golden pairs", "fail", "the contract has none: nothing can be proved; make_golden makes them")
@@ -121,10 +123,11 @@ def _replay(report: CheckReport, policy: CompiledPolicy, contract: PolicyContrac
     if outside.any():
         joints = [name for i, name in enumerate(robot.joint_names) if outside[:, i].any()]
         report.add("travel", "warn", f"some golden targets are beyond the travel of {', '.join(joints)}")
-    report.faults = inject(policy, contract, robot)
+    if mistakes:
+        report.faults = inject(policy, contract, robot)
 
 
-def check_policy(path: str | os.PathLike[str], robot: Any = None) -> CheckReport:
+def check_policy(path: str | os.PathLike[str], robot: Any = None, *, mistakes: bool = True) -> CheckReport:
     """Check a policy file: its golden pairs, its contract against a robot, and what mistakes would look like.
 
     Parameters
@@ -133,6 +136,8 @@ def check_policy(path: str | os.PathLike[str], robot: Any = None) -> CheckReport
         A folder that ``Policy.save`` wrote, with a contract.
     robot : optional
         What the robot's side is configured with; see :func:`read_robot`.
+    mistakes : bool
+        Whether to try what mistakes would look like, which takes most of the time.
 
     Raises
     ------
@@ -154,7 +159,7 @@ def check_policy(path: str | os.PathLike[str], robot: Any = None) -> CheckReport
         if set(machine.joint_names) != set(contract.layout.action.joint_names):
             machine = robot_of(contract)
         if not any(f.status == "fail" for f in report.findings):
-            _replay(report, policy, contract, machine)
+            _replay(report, policy, contract, machine, mistakes)
         if side is not None:
             _compare(report, contract, side)
     report.seconds = time.perf_counter() - start

@@ -163,6 +163,12 @@ cdef class NativeLink(Link):
         """End a take that goes on in another thread, or the next one."""
         self.reader.wake()
 
+    def _woken(self):
+        guard = self.reader._guard
+        if guard is not None and self.reader._woken.is_set():
+            guard.set(False)
+            self.reader._woken.clear()
+
     def close(self):
         """Let go of the reader; calling it again does nothing."""
         if self.entities is not None:

@@ -8,7 +8,7 @@ from guides import python_blocks
 def test_the_examples_run_and_their_comments_are_true(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = python_blocks("skills.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 7
     scope = {"__name__": "docs_of_skills"}
     told = 0
     for block in blocks:
@@ -30,4 +30,4 @@ def test_the_examples_run_and_their_comments_are_true(tmp_path, monkeypatch):
                 continue
             assert value == expected, code
             told += 1
-    assert told >= 6
+    assert told >= 14

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from guides import run_guide
 from waiting import wait_for
 
 from rfx.cli import main
@@ -296,7 +297,7 @@ def test_who_has_the_token_comes_in_and_only_through_the_one_path(server):
 
 def talk(registry, conversation, **options):
     async def run():
-        async with mcp.Client(SkillServer(registry, **options)._server) as client:
+        async with mcp.Client(SkillServer(registry, **options).server) as client:
             return await conversation(client)
 
     return asyncio.run(run())
@@ -389,6 +390,10 @@ def test_only_loopback_is_served(host):
 def test_a_token_is_long_and_plain(token):
     with pytest.raises(ConfigError, match="token"):
         checked_token(token)
+
+
+def test_the_page_holds():
+    run_guide("mcp.md")
 
 
 # -- the command

@@ -113,6 +113,11 @@ class SkillServer:
     instructions : str
         Told to the model of every client.
 
+    Attributes
+    ----------
+    server : mcp.server.lowlevel.Server
+        What the package makes of it, for a transport of your own.
+
     Raises
     ------
     MissingDependencyError
@@ -125,7 +130,7 @@ class SkillServer:
         self._mcp = load_mcp()
         self.registry = registry
         self._running = 0
-        self._server = self._mcp.server.lowlevel.Server(
+        self.server = self._mcp.server.lowlevel.Server(
             name,
             version=__version__,
             instructions=instructions or None,
@@ -134,7 +139,7 @@ class SkillServer:
         )
 
     def __repr__(self) -> str:
-        return f"SkillServer({self._server.name!r}, {len(self.registry)} skills)"
+        return f"SkillServer({self.server.name!r}, {len(self.registry)} skills)"
 
     # -- requests
 
@@ -202,7 +207,7 @@ class SkillServer:
         async def serve() -> None:
             lines: Any = _Lines(0)
             async with self._mcp.server.stdio.stdio_server(lines) as (incoming, outgoing):
-                await self._server.run(incoming, outgoing, self._server.create_initialization_options())
+                await self.server.run(incoming, outgoing, self.server.create_initialization_options())
 
         try:
             anyio.run(serve)
@@ -274,7 +279,7 @@ class SkillServer:
         hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
         origins = [f"http://{host}" for host in hosts]
         settings = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-        inner = self._server.streamable_http_app(
+        inner = self.server.streamable_http_app(
             transport_security=settings, max_sessions=SESSIONS, max_request_body_size=MOST_BYTES
         )
         return Door(inner, token, hosts, origins)

@@ -218,6 +218,7 @@ def test_a_client_cancels_its_own_walk_and_stops_that_of_another(server, mode):
     async def walking(client, count):
         call = asyncio.create_task(client.call_tool("walk", {"seconds": 18, "speed": 0.1}))
         while len(drives(audit)) <= count:
+            assert not call.done()
             await asyncio.sleep(0.02)
         return call
 

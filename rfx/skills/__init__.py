@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rfx.skills.limits import Circle as Circle
     from rfx.skills.limits import Polygon as Polygon
     from rfx.skills.limits import SkillLimits as SkillLimits
+    from rfx.skills.mcp_server import SkillServer as SkillServer
     from rfx.skills.registry import SkillRegistry as SkillRegistry
     from rfx.skills.result import SkillError as SkillError
     from rfx.skills.result import SkillResult as SkillResult
@@ -51,6 +52,7 @@ _HOME = {
     "Polygon": "rfx.skills.limits",
     "RobotPose": "rfx.skills.robots",
     "Skill": "rfx.skills.decorator",
+    "SkillServer": "rfx.skills.mcp_server",
     "SkillCancelled": "rfx.skills.cancel",
     "SkillError": "rfx.skills.result",
     "SkillLimits": "rfx.skills.limits",

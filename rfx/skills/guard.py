@@ -3,7 +3,6 @@
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -15,15 +14,15 @@ from rfx.skills.audit import AuditLog
 from rfx.skills.caller import current_caller
 from rfx.skills.cancel import SkillCancelled
 from rfx.skills.guarded import GuardedRobot, Move, MoveState
-from rfx.skills.limits import REST, SkillLimits, Velocity
+from rfx.skills.limits import REST, SkillLimits, Spent, Velocity
 from rfx.skills.result import SkillError
 from rfx.skills.robots import RobotPose, SkillRobot
 
 WATCH_S = 0.05  # how often the watch looks at a move, by the wall clock
 REACTION_S = 0.1  # from a velocity that ends to a robot that obeys
-MINUTE_S = 60.0
 LEAST_S = 0.02  # a velocity for less than this is not worth telling
 JUMP_M = 0.5  # farther than it can have walked by so much means that the odometry is wrong
+_Ways = dict[str, Callable[..., Any]]
 _REREAD = "Call report_state before you go on."
 
 
@@ -64,7 +63,7 @@ class Guard:
         self._change = threading.Condition(self._lock)
         self._move: MoveState | None = None
         self._stops = 0
-        self._used: deque[tuple[float, float]] = deque()  # (when, how long) it was under way
+        self._used = Spent()
         self._closed = False
         self._watcher: threading.Thread | None = None
         here = robot.pose()
@@ -75,12 +74,7 @@ class Guard:
 
     def _ask(self, what: str, *given: Any) -> Any:
         """The one way in for what the guard hands out."""
-        ways: dict[str, Callable[..., Any]] = {
-            "time": self._time,
-            "pose": self._pose,
-            "begin": self._begin,
-            "stop": self.stop,
-        }
+        ways: _Ways = {"time": self._time, "pose": self._pose, "begin": self._begin, "stop": self.stop}
         return ways[what](*given)
 
     def _time(self) -> float:
@@ -132,13 +126,8 @@ class Guard:
             state.forget = caller.on_gone(lambda reason: self._halt(state, reason))
 
         def ask(what: str, *given: Any) -> Any:
-            ways: dict[str, Callable[..., Any]] = {
-                "drive": self._drive,
-                "wait": self._wait,
-                "posture": self._posture,
-                "look": self._look,
-                "end": self._finish,
-            }
+            ways: _Ways = {"drive": self._drive, "wait": self._wait, "posture": self._posture, "look": self._look}
+            ways["end"] = self._finish
             return ways[what](state, *given)
 
         return Move(ask, state.name)
@@ -281,10 +270,7 @@ class Guard:
             )
         with self._lock:
             self._account(state, now)
-            while self._used and self._used[0][0] < now - MINUTE_S:
-                self._used.popleft()
-            used = sum(spent for _, spent in self._used)
-            free = self._used[0][0] + MINUTE_S - now if self._used else 0.0
+            used, free = self._used.look(now)
         if limits.per_minute_s - used < LEAST_S:
             why = f"the robot has moved for {used:.0f} s of the last minute, at most {limits.per_minute_s:g} s are allowed"
             raise self._refuse(state, why, f"Wait for {max(free, 1.0):.0f} s, then go on.", "limit")
@@ -293,9 +279,7 @@ class Guard:
     def _account(self, state: MoveState, now: float) -> None:
         """Write down how long the last velocity has lasted; the lock is held."""
         if state.velocity != REST and now > state.driven_s:
-            end = min(now, state.until_s)
-            if end > state.driven_s:
-                self._used.append((end, end - state.driven_s))
+            self._used.spend(state.driven_s, min(now, state.until_s))
             state.driven_s = now
 
     def _refuse(self, state: MoveState, why: str, hint: str, kind: str) -> SkillError:

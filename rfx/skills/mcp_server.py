@@ -129,7 +129,7 @@ class SkillServer:
             raise DTypeError(f"expected a SkillRegistry, got {type(registry).__name__}")
         self._mcp = load_mcp()
         self.registry = registry
-        self._running = 0
+        self._running, self._ending = 0, False
         self.server = self._mcp.server.lowlevel.Server(
             name,
             version=__version__,
@@ -152,7 +152,9 @@ class SkillServer:
         call = ToolCall(params.name, {} if params.arguments is None else params.arguments)
         found = self.registry.get(call.name)
         stops = found is not None and found.stops
-        if not stops and self._running >= CALLS:
+        if not stops and self._ending:
+            result = SkillResult(False, None, "stopped", "the server is ending", "Connect again later.")
+        elif not stops and self._running >= CALLS:
             result = SkillResult(False, None, "busy", f"{CALLS} calls are under way", "Wait for them to end.")
         else:
             self._running += not stops
@@ -255,6 +257,14 @@ class SkillServer:
             app = self._app(token, number)
             options = {"log_level": "warning", "access_log": False, "ws": "none", "timeout_graceful_shutdown": 2}
             server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **options))
+            leave = server.handle_exit
+
+            def handle_exit(number: int, frame: Any) -> None:
+                self._ending = True  # first of all the robot stops: requests under way may take their time to end
+                threading.Thread(target=self.registry.stop_all, args=("the server is ending",), daemon=True).start()
+                leave(number, frame)
+
+            server.handle_exit = handle_exit
 
             async def serve() -> None:
                 announcing = asyncio.ensure_future(announce())

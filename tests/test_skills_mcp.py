@@ -103,10 +103,10 @@ asyncio.run(main())
 """
 
 
-def walking_client(*words):
+def walking_client(*words, **options):
     code = CLIENT.replace("ENVIRONMENT", repr(dict(child_environment())))
     return subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, env=child_environment(), text=True
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, env=child_environment(), text=True, **options
     )
 
 
@@ -142,13 +142,15 @@ def test_a_client_over_stdio_makes_the_walking_robot_stand_walk_and_report(tmp_p
 
 def test_a_client_that_is_killed_leaves_a_robot_at_rest(tmp_path):
     audit = tmp_path / "audit.jsonl"
-    client = walking_client("stdio", "auto", *serve("--robot", "point", "--audit", str(audit)))
+    client = walking_client("stdio", "auto", *serve("--robot", "point", "--audit", str(audit)), stderr=subprocess.PIPE)
     assert client.stdout.readline() == "walking\n"
     assert wait_for(lambda: drives(audit), 20)
     client.kill()
     client.wait()
+    assert "Traceback" not in client.stderr.read()  # of the server, which ends, too
     client.stdout.close()
-    assert wait_for(lambda: guard_says(audit, "stop", "closed"), 20)
+    client.stderr.close()
+    assert guard_says(audit, "stop", "closed")
     (end,) = [line for line in guard_says(audit, "end") if line["move"] == "walk"]
     assert "gone" in end["why"] or "stop" in end["why"]
     assert end["seconds"] < 17

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from rfx.arrays import number
@@ -51,12 +50,12 @@ class Guard:
     """
 
     def __init__(self, robot: SkillRobot, limits: SkillLimits | None = None, audit: AuditLog | None = None) -> None:
+        if limits is not None and not isinstance(limits, SkillLimits):
+            raise DTypeError(f"expected limits to be SkillLimits, got {type(limits).__name__}")
         if not isinstance(robot, SkillRobot):
             raise DTypeError(f"expected robot to have the methods of SkillRobot, got {type(robot).__name__}")
         self.limits = SkillLimits() if limits is None else limits
         self.audit = AuditLog() if audit is None else audit
-        if not isinstance(self.limits, SkillLimits):
-            raise DTypeError(f"expected limits to be SkillLimits, got {type(self.limits).__name__}")
         self.__robot = robot
         self._order = threading.RLock()  # held while the robot is told something, so that a stop is the last word
         self._lock = threading.Lock()  # held for a moment, around what is below
@@ -77,10 +76,10 @@ class Guard:
         ways: _Ways = {"time": self._time, "pose": self._pose, "begin": self._begin, "stop": self.stop}
         return ways[what](*given)
 
+    # -- looking
+
     def _time(self) -> float:
         return self.__robot.time_s
-
-    # -- looking
 
     def _pose(self) -> RobotPose:
         here = self.__robot.pose()
@@ -110,6 +109,9 @@ class Guard:
             if self._closed:
                 raise InvalidStateError("this guard is closed")
             busy = self._move
+            if busy is not None and busy.over and not busy.unstopped:  # whoever holds it cannot move the robot any more
+                self._account(busy, now)
+                busy = None
             if busy is None:
                 self._move = state
                 if self._watcher is None:
@@ -117,8 +119,9 @@ class Guard:
                     self._watcher.start()
                 self._change.notify()
         if busy is not None:
-            self._note("refused", move=name, why=f"busy with {busy.name}")
-            raise SkillError(f"{busy.name} is still moving the robot", "busy", "Wait for it to end, or stop it.")
+            why = f"{busy.name} is still moving the robot"
+            self._note("refused", move=name, why=why)
+            raise SkillError(why, "busy", "Wait for it to end, or stop it.")
         if not self._note("begin", move=state.name, caller=caller.name if caller is not None else ""):
             self._finish(state, "the audit log cannot be written")
             raise SkillError("the audit log cannot be written, so nothing moves", "audit", "Tell the operator.")
@@ -147,9 +150,8 @@ class Guard:
                 raise self._refuse(state, str(error), getattr(error, "hint", _REREAD), "failed") from error
             self._check_jump(state, here, now)
             if here.posture not in ("standing", "walking"):
-                raise self._refuse(
-                    state, f"the robot does not stand, it is {here.posture}", "Call stand first.", "failed"
-                )
+                why = f"the robot does not stand, it is {here.posture}"
+                raise self._refuse(state, why, "Call stand first.", "failed")
             hold = self._time_left(state, now)
             share = self.limits.share(here.x, here.y, here.yaw, wish, self.limits.dead_man_s + REACTION_S)
             if share == 0.0:
@@ -195,9 +197,8 @@ class Guard:
             self._check(state)
             if left <= 0:
                 return
-            step = min(left, 0.1)
-            self.__robot.wait(step)
-            left -= step
+            self.__robot.wait(min(left, 0.1))
+            left -= 0.1
 
     def _posture(self, state: MoveState, which: str) -> None:
         self._check(state)
@@ -347,7 +348,7 @@ class Guard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # -- the watch
@@ -396,5 +397,5 @@ class Guard:
         return self.audit.note("guard", action=action, **what)
 
     def __repr__(self) -> str:
-        with self._lock:
-            return f"Guard({'closed' if self._closed else self._move.name if self._move is not None else 'at rest'})"
+        move = self._move
+        return f"Guard({'closed' if self._closed else 'at rest' if move is None else move.name})"

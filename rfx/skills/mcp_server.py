@@ -213,6 +213,8 @@ class SkillServer:
 
         try:
             anyio.run(serve)
+        except* BrokenPipeError:
+            _LOG.info("the client has gone without a word")
         finally:
             self.registry.stop_all("the server has ended", caller="server")
 

@@ -397,5 +397,4 @@ class Guard:
         return self.audit.note("guard", action=action, **what)
 
     def __repr__(self) -> str:
-        move = self._move
-        return f"Guard({'closed' if self._closed else 'at rest' if move is None else move.name})"
+        return f"Guard({'closed' if self._closed else 'open'}, {self.limits.area})"

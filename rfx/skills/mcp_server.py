@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ PROGRESS_S = 0.2  # how often progress is told
 CALLS = 16  # more at the same time are refused; stops are not counted
 SESSIONS = 16
 MOST_BYTES = 256 * 1024  # of a request
+LEAVE_S = 1.0
 LINES = 64  # requests that are read ahead
 TOKEN_LENGTH = 16  # characters, at least
 _LINE = "rfx.line"  # where the scope of a request has its line
@@ -200,6 +202,13 @@ class SkillServer:
             if line is not None:
                 line.callers.discard(caller)
 
+    def _leave(self) -> None:
+        """Stop whatever moves, and wait a little until what moved it has written that down."""
+        self.registry.stop_all("the server has ended", caller="server")
+        end = time.monotonic() + LEAVE_S
+        while self.registry.mover and time.monotonic() < end:
+            time.sleep(0.01)
+
     # -- over standard input and output
 
     def run_stdio(self) -> None:
@@ -216,7 +225,7 @@ class SkillServer:
         except* BrokenPipeError:
             _LOG.info("the client has gone without a word")
         finally:
-            self.registry.stop_all("the server has ended", caller="server")
+            self._leave()
 
     # -- over HTTP
 
@@ -283,7 +292,7 @@ class SkillServer:
             anyio.run(serve)
         finally:
             listener.close()
-            self.registry.stop_all("the server has ended", caller="server")
+            self._leave()
 
     def _app(self, token: str, port: int) -> Any:
         from mcp.server.transport_security import TransportSecuritySettings

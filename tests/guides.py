@@ -1,7 +1,9 @@
 """What the tests of documents share: the examples of a page, those of a module's docstrings, a room's public names."""
 
+import ast
 import doctest
 import importlib
+import itertools
 import re
 from pathlib import Path
 
@@ -23,6 +25,32 @@ def run_guide(page):
     for block in python_blocks(page):
         exec(compile(block, page, "exec"), names)
     return names
+
+
+def comments_hold(page):
+    """Run the examples of a page, and compare what an expression gives with the literal in the comment beside or below it.
+
+    Returns how many comments were compared.
+    """
+    names, told = {"__name__": "guide"}, 0
+    for block in python_blocks(page):
+        lines = block.splitlines()
+        for node in ast.parse(block).body:
+            if not isinstance(node, ast.Expr):
+                exec(compile(ast.Module([node], []), page, "exec"), names)
+                continue
+            value = eval(compile(ast.Expression(node.value), page, "eval"), names)
+            said = lines[node.end_lineno - 1].partition("  # ")[2]
+            if not said:
+                below = itertools.takewhile(lambda line: line.startswith("#"), lines[node.end_lineno :])
+                said = " ".join(line[1:].strip() for line in below)
+            try:
+                expected = ast.literal_eval(said)
+            except (SyntaxError, ValueError):  # a remark, and no literal
+                continue
+            assert value == expected, ast.get_source_segment(block, node)
+            told += 1
+    return told
 
 
 def docstrings_hold(module_name):

@@ -398,6 +398,21 @@ def test_one_mover_at_a_time_also_beside_the_registry():
         pass
 
 
+def test_a_stop_frees_the_robot_from_a_move_that_nobody_ends():
+    robot, skills = standing()
+    forgotten = skills.robot.moving("forgotten")
+    forgotten.drive(0.1, 0.0, 0.0)
+    assert skills.registry().execute("walk", {"distance": 0.2}).kind == "busy"
+    skills.robot.stop()
+    with skills.robot.moving("next") as move:
+        with pytest.raises(SkillCancelled):
+            forgotten.drive(0.1, 0.0, 0.0)
+        move.drive(0.2, 0.0, 0.0)
+        forgotten._ask("end", "done")
+        move.drive(0.2, 0.0, 0.0)
+    assert robot.received.drives == 3
+
+
 def test_a_stop_ends_the_move_of_another_thread():
     robot, skills = standing()
     begun, ended = threading.Event(), []

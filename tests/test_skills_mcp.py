@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from guides import run_guide
 from waiting import wait_for
 
 from rfx.cli import main
@@ -102,10 +103,10 @@ asyncio.run(main())
 """
 
 
-def walking_client(*words):
+def walking_client(*words, **options):
     code = CLIENT.replace("ENVIRONMENT", repr(dict(child_environment())))
     return subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, env=child_environment(), text=True
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, env=child_environment(), text=True, **options
     )
 
 
@@ -141,13 +142,15 @@ def test_a_client_over_stdio_makes_the_walking_robot_stand_walk_and_report(tmp_p
 
 def test_a_client_that_is_killed_leaves_a_robot_at_rest(tmp_path):
     audit = tmp_path / "audit.jsonl"
-    client = walking_client("stdio", "auto", *serve("--robot", "point", "--audit", str(audit)))
+    client = walking_client("stdio", "auto", *serve("--robot", "point", "--audit", str(audit)), stderr=subprocess.PIPE)
     assert client.stdout.readline() == "walking\n"
     assert wait_for(lambda: drives(audit), 20)
     client.kill()
     client.wait()
+    assert "Traceback" not in client.stderr.read()  # of the server, which ends, too
     client.stdout.close()
-    assert wait_for(lambda: guard_says(audit, "stop", "closed"), 20)
+    client.stderr.close()
+    assert guard_says(audit, "stop", "closed")
     (end,) = [line for line in guard_says(audit, "end") if line["move"] == "walk"]
     assert "gone" in end["why"] or "stop" in end["why"]
     assert end["seconds"] < 17
@@ -217,6 +220,7 @@ def test_a_client_cancels_its_own_walk_and_stops_that_of_another(server, mode):
     async def walking(client, count):
         call = asyncio.create_task(client.call_tool("walk", {"seconds": 18, "speed": 0.1}))
         while len(drives(audit)) <= count:
+            assert not call.done()
             await asyncio.sleep(0.02)
         return call
 
@@ -296,7 +300,7 @@ def test_who_has_the_token_comes_in_and_only_through_the_one_path(server):
 
 def talk(registry, conversation, **options):
     async def run():
-        async with mcp.Client(SkillServer(registry, **options)._server) as client:
+        async with mcp.Client(SkillServer(registry, **options).server) as client:
             return await conversation(client)
 
     return asyncio.run(run())
@@ -389,6 +393,10 @@ def test_only_loopback_is_served(host):
 def test_a_token_is_long_and_plain(token):
     with pytest.raises(ConfigError, match="token"):
         checked_token(token)
+
+
+def test_the_page_holds():
+    run_guide("mcp.md")
 
 
 # -- the command

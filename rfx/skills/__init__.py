@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rfx.skills.limits import Circle as Circle
     from rfx.skills.limits import Polygon as Polygon
     from rfx.skills.limits import SkillLimits as SkillLimits
+    from rfx.skills.mcp_server import SkillServer as SkillServer
     from rfx.skills.messages import Answers as Answers
     from rfx.skills.messages import Instruction as Instruction
     from rfx.skills.messages import Model as Model
@@ -85,6 +86,7 @@ _HOME = {
     "ScriptedServer": "rfx.skills.scripted",
     "ServerTurn": "rfx.skills.scripted",
     "Skill": "rfx.skills.decorator",
+    "SkillServer": "rfx.skills.mcp_server",
     "SkillCancelled": "rfx.skills.cancel",
     "SkillError": "rfx.skills.result",
     "SkillLimits": "rfx.skills.limits",

@@ -3,10 +3,8 @@
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from rfx.arrays import number
@@ -15,15 +13,15 @@ from rfx.skills.audit import AuditLog
 from rfx.skills.caller import current_caller
 from rfx.skills.cancel import SkillCancelled
 from rfx.skills.guarded import GuardedRobot, Move, MoveState
-from rfx.skills.limits import REST, SkillLimits, Velocity
+from rfx.skills.limits import REST, SkillLimits, Spent, Velocity
 from rfx.skills.result import SkillError
 from rfx.skills.robots import RobotPose, SkillRobot
 
 WATCH_S = 0.05  # how often the watch looks at a move, by the wall clock
 REACTION_S = 0.1  # from a velocity that ends to a robot that obeys
-MINUTE_S = 60.0
 LEAST_S = 0.02  # a velocity for less than this is not worth telling
 JUMP_M = 0.5  # farther than it can have walked by so much means that the odometry is wrong
+_Ways = dict[str, Callable[..., Any]]
 _REREAD = "Call report_state before you go on."
 
 
@@ -52,19 +50,19 @@ class Guard:
     """
 
     def __init__(self, robot: SkillRobot, limits: SkillLimits | None = None, audit: AuditLog | None = None) -> None:
+        if limits is not None and not isinstance(limits, SkillLimits):
+            raise DTypeError(f"expected limits to be SkillLimits, got {type(limits).__name__}")
         if not isinstance(robot, SkillRobot):
             raise DTypeError(f"expected robot to have the methods of SkillRobot, got {type(robot).__name__}")
         self.limits = SkillLimits() if limits is None else limits
         self.audit = AuditLog() if audit is None else audit
-        if not isinstance(self.limits, SkillLimits):
-            raise DTypeError(f"expected limits to be SkillLimits, got {type(self.limits).__name__}")
         self.__robot = robot
         self._order = threading.RLock()  # held while the robot is told something, so that a stop is the last word
         self._lock = threading.Lock()  # held for a moment, around what is below
         self._change = threading.Condition(self._lock)
         self._move: MoveState | None = None
         self._stops = 0
-        self._used: deque[tuple[float, float]] = deque()  # (when, how long) it was under way
+        self._used = Spent()
         self._closed = False
         self._watcher: threading.Thread | None = None
         here = robot.pose()
@@ -75,18 +73,13 @@ class Guard:
 
     def _ask(self, what: str, *given: Any) -> Any:
         """The one way in for what the guard hands out."""
-        ways: dict[str, Callable[..., Any]] = {
-            "time": self._time,
-            "pose": self._pose,
-            "begin": self._begin,
-            "stop": self.stop,
-        }
+        ways: _Ways = {"time": self._time, "pose": self._pose, "begin": self._begin, "stop": self.stop}
         return ways[what](*given)
+
+    # -- looking
 
     def _time(self) -> float:
         return self.__robot.time_s
-
-    # -- looking
 
     def _pose(self) -> RobotPose:
         here = self.__robot.pose()
@@ -116,6 +109,9 @@ class Guard:
             if self._closed:
                 raise InvalidStateError("this guard is closed")
             busy = self._move
+            if busy is not None and busy.over and not busy.unstopped:  # whoever holds it cannot move the robot any more
+                self._account(busy, now)
+                busy = None
             if busy is None:
                 self._move = state
                 if self._watcher is None:
@@ -123,8 +119,9 @@ class Guard:
                     self._watcher.start()
                 self._change.notify()
         if busy is not None:
-            self._note("refused", move=name, why=f"busy with {busy.name}")
-            raise SkillError(f"{busy.name} is still moving the robot", "busy", "Wait for it to end, or stop it.")
+            why = f"{busy.name} is still moving the robot"
+            self._note("refused", move=name, why=why)
+            raise SkillError(why, "busy", "Wait for it to end, or stop it.")
         if not self._note("begin", move=state.name, caller=caller.name if caller is not None else ""):
             self._finish(state, "the audit log cannot be written")
             raise SkillError("the audit log cannot be written, so nothing moves", "audit", "Tell the operator.")
@@ -132,13 +129,8 @@ class Guard:
             state.forget = caller.on_gone(lambda reason: self._halt(state, reason))
 
         def ask(what: str, *given: Any) -> Any:
-            ways: dict[str, Callable[..., Any]] = {
-                "drive": self._drive,
-                "wait": self._wait,
-                "posture": self._posture,
-                "look": self._look,
-                "end": self._finish,
-            }
+            ways: _Ways = {"drive": self._drive, "wait": self._wait, "posture": self._posture, "look": self._look}
+            ways["end"] = self._finish
             return ways[what](state, *given)
 
         return Move(ask, state.name)
@@ -158,9 +150,8 @@ class Guard:
                 raise self._refuse(state, str(error), getattr(error, "hint", _REREAD), "failed") from error
             self._check_jump(state, here, now)
             if here.posture not in ("standing", "walking"):
-                raise self._refuse(
-                    state, f"the robot does not stand, it is {here.posture}", "Call stand first.", "failed"
-                )
+                why = f"the robot does not stand, it is {here.posture}"
+                raise self._refuse(state, why, "Call stand first.", "failed")
             hold = self._time_left(state, now)
             share = self.limits.share(here.x, here.y, here.yaw, wish, self.limits.dead_man_s + REACTION_S)
             if share == 0.0:
@@ -206,9 +197,8 @@ class Guard:
             self._check(state)
             if left <= 0:
                 return
-            step = min(left, 0.1)
-            self.__robot.wait(step)
-            left -= step
+            self.__robot.wait(min(left, 0.1))
+            left -= 0.1
 
     def _posture(self, state: MoveState, which: str) -> None:
         self._check(state)
@@ -281,10 +271,7 @@ class Guard:
             )
         with self._lock:
             self._account(state, now)
-            while self._used and self._used[0][0] < now - MINUTE_S:
-                self._used.popleft()
-            used = sum(spent for _, spent in self._used)
-            free = self._used[0][0] + MINUTE_S - now if self._used else 0.0
+            used, free = self._used.look(now)
         if limits.per_minute_s - used < LEAST_S:
             why = f"the robot has moved for {used:.0f} s of the last minute, at most {limits.per_minute_s:g} s are allowed"
             raise self._refuse(state, why, f"Wait for {max(free, 1.0):.0f} s, then go on.", "limit")
@@ -293,9 +280,7 @@ class Guard:
     def _account(self, state: MoveState, now: float) -> None:
         """Write down how long the last velocity has lasted; the lock is held."""
         if state.velocity != REST and now > state.driven_s:
-            end = min(now, state.until_s)
-            if end > state.driven_s:
-                self._used.append((end, end - state.driven_s))
+            self._used.spend(state.driven_s, min(now, state.until_s))
             state.driven_s = now
 
     def _refuse(self, state: MoveState, why: str, hint: str, kind: str) -> SkillError:
@@ -363,7 +348,7 @@ class Guard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # -- the watch
@@ -412,5 +397,4 @@ class Guard:
         return self.audit.note("guard", action=action, **what)
 
     def __repr__(self) -> str:
-        with self._lock:
-            return f"Guard({'closed' if self._closed else self._move.name if self._move is not None else 'at rest'})"
+        return f"Guard({'closed' if self._closed else 'open'}, {self.limits.area})"

@@ -1,6 +1,7 @@
 """How far, how fast and how long a robot may move, as numbers that are checked once."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from rfx.errors import ConfigError, DTypeError, InvalidValueError
 
 Velocity = tuple[float, float, float]
 REST: Velocity = (0.0, 0.0, 0.0)
+MINUTE_S = 60.0
 _STEP = 0.02  # m between the points at which a path is looked at
 _SHARES = (1.0, 0.5, 0.25, 0.1)  # of the speed that was asked for, tried one after the other near the edge
 _RISE = 1e-9
@@ -193,6 +195,25 @@ class SkillLimits:
             f"backwards, {vy:g} m/s sideways, {math.degrees(vyaw):.0f} degrees/s turning; {self.move_s:g} s for one move, "
             f"{self.per_minute_s:g} s of moving in a minute."
         )
+
+
+class Spent:
+    """For how long a robot was under way in the last minute."""
+
+    def __init__(self) -> None:
+        self._trips: deque[tuple[float, float]] = deque()  # (end, seconds)
+
+    def spend(self, begin_s: float, end_s: float) -> None:
+        """Write down that it was under way between these times (s)."""
+        if end_s > begin_s:
+            self._trips.append((end_s, end_s - begin_s))
+
+    def look(self, now_s: float) -> tuple[float, float]:
+        """Return how long it was under way in the last minute, and in how long some of that is forgotten (s)."""
+        while self._trips and self._trips[0][0] < now_s - MINUTE_S:
+            self._trips.popleft()
+        free = self._trips[0][0] + MINUTE_S - now_s if self._trips else 0.0
+        return sum(seconds for _, seconds in self._trips), free
 
 
 def _side(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:

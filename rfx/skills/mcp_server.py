@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ PROGRESS_S = 0.2  # how often progress is told
 CALLS = 16  # more at the same time are refused; stops are not counted
 SESSIONS = 16
 MOST_BYTES = 256 * 1024  # of a request
+LEAVE_S = 1.0
 LINES = 64  # requests that are read ahead
 TOKEN_LENGTH = 16  # characters, at least
 _LINE = "rfx.line"  # where the scope of a request has its line
@@ -113,6 +115,11 @@ class SkillServer:
     instructions : str
         Told to the model of every client.
 
+    Attributes
+    ----------
+    server : mcp.server.lowlevel.Server
+        What the package makes of it, for a transport of your own.
+
     Raises
     ------
     MissingDependencyError
@@ -124,8 +131,8 @@ class SkillServer:
             raise DTypeError(f"expected a SkillRegistry, got {type(registry).__name__}")
         self._mcp = load_mcp()
         self.registry = registry
-        self._running = 0
-        self._server = self._mcp.server.lowlevel.Server(
+        self._running, self._ending = 0, False
+        self.server = self._mcp.server.lowlevel.Server(
             name,
             version=__version__,
             instructions=instructions or None,
@@ -134,7 +141,7 @@ class SkillServer:
         )
 
     def __repr__(self) -> str:
-        return f"SkillServer({self._server.name!r}, {len(self.registry)} skills)"
+        return f"SkillServer({self.server.name!r}, {len(self.registry)} skills)"
 
     # -- requests
 
@@ -147,7 +154,9 @@ class SkillServer:
         call = ToolCall(params.name, {} if params.arguments is None else params.arguments)
         found = self.registry.get(call.name)
         stops = found is not None and found.stops
-        if not stops and self._running >= CALLS:
+        if not stops and self._ending:
+            result = SkillResult(False, None, "stopped", "the server is ending", "Connect again later.")
+        elif not stops and self._running >= CALLS:
             result = SkillResult(False, None, "busy", f"{CALLS} calls are under way", "Wait for them to end.")
         else:
             self._running += not stops
@@ -193,6 +202,13 @@ class SkillServer:
             if line is not None:
                 line.callers.discard(caller)
 
+    def _leave(self) -> None:
+        """Stop whatever moves, and wait a little until what moved it has written that down."""
+        self.registry.stop_all("the server has ended", caller="server")
+        end = time.monotonic() + LEAVE_S
+        while self.registry.mover and time.monotonic() < end:
+            time.sleep(0.01)
+
     # -- over standard input and output
 
     def run_stdio(self) -> None:
@@ -202,12 +218,14 @@ class SkillServer:
         async def serve() -> None:
             lines: Any = _Lines(0)
             async with self._mcp.server.stdio.stdio_server(lines) as (incoming, outgoing):
-                await self._server.run(incoming, outgoing, self._server.create_initialization_options())
+                await self.server.run(incoming, outgoing, self.server.create_initialization_options())
 
         try:
             anyio.run(serve)
+        except* BrokenPipeError:
+            _LOG.info("the client has gone without a word")
         finally:
-            self.registry.stop_all("the server has ended", caller="server")
+            self._leave()
 
     # -- over HTTP
 
@@ -250,6 +268,14 @@ class SkillServer:
             app = self._app(token, number)
             options = {"log_level": "warning", "access_log": False, "ws": "none", "timeout_graceful_shutdown": 2}
             server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **options))
+            leave = server.handle_exit
+
+            def handle_exit(number: int, frame: Any) -> None:
+                self._ending = True  # first of all the robot stops: requests under way may take their time to end
+                threading.Thread(target=self.registry.stop_all, args=("the server is ending",), daemon=True).start()
+                leave(number, frame)
+
+            server.handle_exit = handle_exit
 
             async def serve() -> None:
                 announcing = asyncio.ensure_future(announce())
@@ -266,7 +292,7 @@ class SkillServer:
             anyio.run(serve)
         finally:
             listener.close()
-            self.registry.stop_all("the server has ended", caller="server")
+            self._leave()
 
     def _app(self, token: str, port: int) -> Any:
         from mcp.server.transport_security import TransportSecuritySettings
@@ -274,7 +300,7 @@ class SkillServer:
         hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
         origins = [f"http://{host}" for host in hosts]
         settings = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-        inner = self._server.streamable_http_app(
+        inner = self.server.streamable_http_app(
             transport_security=settings, max_sessions=SESSIONS, max_request_body_size=MOST_BYTES
         )
         return Door(inner, token, hosts, origins)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rfx.errors import RfxTimeoutError
+from rfx.errors import HardwareError, RfxTimeoutError
 from rfx.go2 import Go2
 from rfx.go2.messages import SportModeState
 from rfx.go2.sport_client import STANDING_HEIGHT
@@ -88,6 +88,11 @@ class Go2Robot:
         Connected, in sport mode.
     posture_s : float
         Longest time for standing up and sitting down (s).
+
+    Raises
+    ------
+    HardwareError
+        No sport state comes, which has the odometry.
     """
 
     def __init__(self, go2: Go2, posture_s: float = 10.0) -> None:
@@ -96,6 +101,13 @@ class Go2Robot:
         self._stamp: tuple[int, int] | None = None
         self._stamped_s = -math.inf
         self._stops = 0
+        end = time.monotonic() + go2.config.connect_timeout_s
+        while go2.sport_state() is None:
+            if time.monotonic() > end:
+                raise HardwareError(
+                    "expected a robot that says where it is, no sport state came: is a motion mode active?"
+                )
+            time.sleep(0.01)
 
     @property
     def time_s(self) -> float:

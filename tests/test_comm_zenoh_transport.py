@@ -159,6 +159,26 @@ def test_callbacks_and_coroutines(both):
         timer.join()
 
 
+def test_what_came_before_the_end_can_be_taken_after_it(both):
+    a, _ = both
+    for overflow in ("drop_oldest", "block"):
+        subscription = a.subscribe("k", 64, overflow=overflow)
+        for k in range(80):
+            a.publish("k", bytes([k]))
+        a.unsubscribe(subscription)
+        counts = subscription.counts
+        assert counts["accepted"] + (counts["dropped"] if overflow == "block" else 0) == 80
+        assert len(list(subscription)) == 64
+
+
+def test_closing_leaves_no_thread_of_ours():
+    before = set(threading.enumerate())
+    with pair(shared_memory=True) as (a, b), line(a, b), a.subscribe("**", callback=print):
+        assert len(set(threading.enumerate()) - before) == 3
+    assert wait_for(lambda: set(threading.enumerate()) <= before)
+    assert a._pool.hold(np.zeros(10_000)) is None
+
+
 def test_unsubscribing_ends_what_comes(both):
     a, b = both
     with line(a, b) as subscription:
@@ -395,6 +415,29 @@ def test_another_program_answers_by_shared_memory_and_is_killed():
         answers.drain()
         with child(end):
             assert wait_for(asked, 20)
+
+
+FORGETFUL = """
+import threading
+from rfx.comm import Transport
+transport = Transport.zenoh()
+subscription = transport.subscribe("k")
+slow = transport.subscribe("k", 1, overflow="block", block_timeout=60.0)
+latched = transport.subscribe("k", qos="state")
+called = transport.subscribe("k", callback=lambda message: None)
+def publish():
+    for _ in range(100):
+        transport.publish("k", b"x" * 5000)
+threading.Thread(target=publish).start()
+for _ in range(20):
+    subscription.recv()
+    slow.recv()
+"""
+
+
+def test_a_program_that_forgets_to_close_in_the_middle_of_it_ends():
+    done = subprocess.run([sys.executable, "-c", FORGETFUL], timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_session_of_ones_own_can_be_handed_over():

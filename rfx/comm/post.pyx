@@ -131,6 +131,15 @@ cdef class Inbox:
         except KeyboardInterrupt:    # Zenoh would drop it; so it is raised again where the program goes on
             interrupt_main()
 
+    def hurry(self):
+        """Wait no more for room."""
+        self.wait, self.patient = 0.0, False
+
+    def stop(self):
+        """Close the mailbox: what waits for room gives up, and nothing more goes in."""
+        self.hurry()
+        self.mailbox.close()
+
     cdef int take(self, sample) except -1:
         cdef TransportEnvelope made
         try:

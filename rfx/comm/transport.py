@@ -262,8 +262,8 @@ class Transport:
             self._routes = {}
         if entry is None:
             return False
-        subscription._mailbox.close()
         self._leave(entry)
+        subscription._mailbox.close()
         return True
 
     def _sweep(self) -> None:
@@ -345,8 +345,8 @@ class Transport:
             self._closed = True
             ended, self._subscriptions, self._routes = self._subscriptions, {}, {}
         for mailbox, entry in ended.items():
-            mailbox.close()
             self._leave(entry)
+            mailbox.close()
         self._kept = {}
 
     def __enter__(self) -> "Transport":

@@ -33,7 +33,8 @@ class ZenohTransport(Transport):
       that memory, read-only: an array, or a memoryview;
     - ``publish`` without a profile waits where the way is full. Where another program takes nothing for 5 seconds, its
       connection is ended;
-    - a subscription that waits (``overflow="block"``) holds up what else comes to this transport while it is full;
+    - 256 messages more than its capacity are on the way to a subscription; where it waits (``overflow="block"``) and they
+      are there too, it holds up what else comes to this transport;
     - in the ``counts`` of a subscription are ``refused`` (what it could not read), ``lost`` (gaps in what a sender sent)
       and ``shared`` (what lay in shared memory).
 
@@ -166,13 +167,15 @@ class ZenohTransport(Transport):
             if latched:
                 declared = LatchedSubscriber(zenoh, self.session.raw, str(expression), inbox)
             else:
-                declared = self.session.subscribe(str(expression), inbox)
-            self._subscriptions[mailbox] = declared
+                declared = self.session.line(str(expression), inbox)
+            self._subscriptions[mailbox] = declared, inbox
         subscription._inbox = inbox
 
     def _leave(self, entry: Any) -> None:
+        declared, inbox = entry
+        inbox.hurry()
         if not self.session.closed:
-            entry.undeclare()
+            declared.undeclare()
 
     # -- who is there
 
@@ -215,6 +218,8 @@ class ZenohTransport(Transport):
         with self._outbox_lock:
             self._outboxes, self._latched, self._shown = {}, {}, {}
         self.session.close()
+        if self._pool is not None:
+            self._pool.close()
 
     def __enter__(self) -> "ZenohTransport":
         return self
@@ -245,16 +250,20 @@ class SharedPool:
         self._place = place_known(zenoh)
         self._policy = zenoh.shm.GarbageCollect()
         try:
-            self._provider = zenoh.shm.ShmProvider.default_backend(size)
+            self._provider: Any = zenoh.shm.ShmProvider.default_backend(size)
         except zenoh.ZError as error:
             raise ConfigError(f"expected {size} bytes of shared memory, got none: pass shared_memory=False") from error
+
+    def close(self) -> None:
+        """Hold nothing more. The memory is given back when nobody looks at it any more."""
+        self._provider = None
 
     def hold(self, array: Any) -> Any:
         """Return a copy of an array in shared memory, as Zenoh sends it; None where there is no room."""
         size = array.nbytes
         try:
             buffer = self._provider.alloc(size, self._policy)
-        except self._zenoh.ZError:
+        except (self._zenoh.ZError, AttributeError):  # full; closed meanwhile
             self.full += 1
             return None
         place = in_shared(buffer, size, array.shape, array.dtype) if self._place else None

@@ -21,15 +21,30 @@ if TYPE_CHECKING:
     from rfx.buffers import ReplayBuffer as ReplayBuffer
     from rfx.buffers import SequenceReplayBuffer as SequenceReplayBuffer
     from rfx.buffers import sample_mixed as sample_mixed
+    from rfx.comm import Discovery as Discovery
+    from rfx.comm import Effect as Effect
     from rfx.comm import KeyExpr as KeyExpr
+    from rfx.comm import NodeRobot as NodeRobot
+    from rfx.comm import NodeState as NodeState
+    from rfx.comm import Parameter as Parameter
+    from rfx.comm import ParameterClient as ParameterClient
+    from rfx.comm import ParameterServer as ParameterServer
+    from rfx.comm import QoS as QoS
     from rfx.comm import Receiver as Receiver
+    from rfx.comm import RobotClient as RobotClient
+    from rfx.comm import RobotNode as RobotNode
     from rfx.comm import Sender as Sender
+    from rfx.comm import Service as Service
+    from rfx.comm import ServiceClient as ServiceClient
+    from rfx.comm import ServiceError as ServiceError
+    from rfx.comm import ServiceGoneError as ServiceGoneError
     from rfx.comm import Stream as Stream
     from rfx.comm import Topic as Topic
     from rfx.comm import Transport as Transport
     from rfx.comm import TransportEnvelope as TransportEnvelope
     from rfx.comm import TransportSubscription as TransportSubscription
     from rfx.comm import channel as channel
+    from rfx.comm import list_nodes as list_nodes
     from rfx.control import ControlLoop as ControlLoop
     from rfx.control import ControlLoopHandle as ControlLoopHandle
     from rfx.control import ControlLoopStats as ControlLoopStats
@@ -78,11 +93,15 @@ if TYPE_CHECKING:
     from rfx.go2 import Go2Config as Go2Config
     from rfx.go2 import Go2State as Go2State
     from rfx.go2 import McapReader as McapReader
+    from rfx.go2 import PolicyRun as PolicyRun
     from rfx.go2 import RecordedBackend as RecordedBackend
     from rfx.go2 import RpcError as RpcError
+    from rfx.go2 import SafetyEnvelope as SafetyEnvelope
+    from rfx.go2 import SafetyLimits as SafetyLimits
     from rfx.go2 import SimulatedGo2 as SimulatedGo2
     from rfx.go2 import check_log as check_log
     from rfx.go2 import replay_commands as replay_commands
+    from rfx.go2 import run_policy as run_policy
     from rfx.llm import DPOPair as DPOPair
     from rfx.llm import VarLenStore as VarLenStore
     from rfx.llm import compute_group_advantages as compute_group_advantages
@@ -97,10 +116,10 @@ if TYPE_CHECKING:
     from rfx.math import Quaternion as Quaternion
     from rfx.math import Transform as Transform
     from rfx.math import Vector3Filter as Vector3Filter
-    from rfx.nn import MLP as MLP
     from rfx.nn import ActorCritic as ActorCritic
     from rfx.nn import CompiledPolicy as CompiledPolicy
     from rfx.nn import JitPolicy as JitPolicy
+    from rfx.nn import MLP as MLP
     from rfx.nn import ObservationNormalizer as ObservationNormalizer
     from rfx.nn import Policy as Policy
     from rfx.nn import PolicyContract as PolicyContract
@@ -110,9 +129,9 @@ if TYPE_CHECKING:
     from rfx.nn import go2_mlp as go2_mlp
     from rfx.nn import register_policy as register_policy
     from rfx.robots import GO2 as GO2
+    from rfx.robots import JointConfig as JointConfig
     from rfx.robots import LAYOUTS as LAYOUTS
     from rfx.robots import MOTOR_NAMES as MOTOR_NAMES
-    from rfx.robots import JointConfig as JointConfig
     from rfx.robots import PolicyLayout as PolicyLayout
     from rfx.robots import RobotConfig as RobotConfig
     from rfx.robots import motor_idx as motor_idx
@@ -129,14 +148,28 @@ if TYPE_CHECKING:
     from rfx.sim import SimConfig as SimConfig
     from rfx.sim import SimState as SimState
     from rfx.sim import make_plant as make_plant
+    from rfx.skills import Agent as Agent
+    from rfx.skills import AgentConfig as AgentConfig
+    from rfx.skills import AgentResult as AgentResult
     from rfx.skills import AuditLog as AuditLog
     from rfx.skills import Bound as Bound
     from rfx.skills import CancelToken as CancelToken
+    from rfx.skills import GaitGo2 as GaitGo2
+    from rfx.skills import Go2Skills as Go2Skills
+    from rfx.skills import KinematicGo2 as KinematicGo2
     from rfx.skills import Length as Length
+    from rfx.skills import MockAgent as MockAgent
+    from rfx.skills import MockModel as MockModel
+    from rfx.skills import ScriptedServer as ScriptedServer
+    from rfx.skills import ServerTurn as ServerTurn
     from rfx.skills import Skill as Skill
     from rfx.skills import SkillCancelled as SkillCancelled
+    from rfx.skills import SkillError as SkillError
+    from rfx.skills import SkillLimits as SkillLimits
     from rfx.skills import SkillRegistry as SkillRegistry
     from rfx.skills import SkillResult as SkillResult
+    from rfx.skills import SkillServer as SkillServer
+    from rfx.skills import Transcript as Transcript
     from rfx.skills import skill as skill
 
 # public name -> the room it lives in
@@ -153,15 +186,30 @@ _HOME = {
     "ReplayBuffer": "rfx.buffers",
     "SequenceReplayBuffer": "rfx.buffers",
     "sample_mixed": "rfx.buffers",
+    "Discovery": "rfx.comm",
+    "Effect": "rfx.comm",
     "KeyExpr": "rfx.comm",
+    "NodeRobot": "rfx.comm",
+    "NodeState": "rfx.comm",
+    "Parameter": "rfx.comm",
+    "ParameterClient": "rfx.comm",
+    "ParameterServer": "rfx.comm",
+    "QoS": "rfx.comm",
     "Receiver": "rfx.comm",
+    "RobotClient": "rfx.comm",
+    "RobotNode": "rfx.comm",
     "Sender": "rfx.comm",
+    "Service": "rfx.comm",
+    "ServiceClient": "rfx.comm",
+    "ServiceError": "rfx.comm",
+    "ServiceGoneError": "rfx.comm",
     "Stream": "rfx.comm",
     "Topic": "rfx.comm",
     "Transport": "rfx.comm",
     "TransportEnvelope": "rfx.comm",
     "TransportSubscription": "rfx.comm",
     "channel": "rfx.comm",
+    "list_nodes": "rfx.comm",
     "ControlLoop": "rfx.control",
     "ControlLoopHandle": "rfx.control",
     "ControlLoopStats": "rfx.control",
@@ -210,11 +258,15 @@ _HOME = {
     "Go2Config": "rfx.go2",
     "Go2State": "rfx.go2",
     "McapReader": "rfx.go2",
+    "PolicyRun": "rfx.go2",
     "RecordedBackend": "rfx.go2",
     "RpcError": "rfx.go2",
+    "SafetyEnvelope": "rfx.go2",
+    "SafetyLimits": "rfx.go2",
     "SimulatedGo2": "rfx.go2",
     "check_log": "rfx.go2",
     "replay_commands": "rfx.go2",
+    "run_policy": "rfx.go2",
     "DPOPair": "rfx.llm",
     "VarLenStore": "rfx.llm",
     "compute_group_advantages": "rfx.llm",
@@ -261,14 +313,28 @@ _HOME = {
     "SimConfig": "rfx.sim",
     "SimState": "rfx.sim",
     "make_plant": "rfx.sim",
+    "Agent": "rfx.skills",
+    "AgentConfig": "rfx.skills",
+    "AgentResult": "rfx.skills",
     "AuditLog": "rfx.skills",
     "Bound": "rfx.skills",
     "CancelToken": "rfx.skills",
+    "GaitGo2": "rfx.skills",
+    "Go2Skills": "rfx.skills",
+    "KinematicGo2": "rfx.skills",
     "Length": "rfx.skills",
+    "MockAgent": "rfx.skills",
+    "MockModel": "rfx.skills",
+    "ScriptedServer": "rfx.skills",
+    "ServerTurn": "rfx.skills",
     "Skill": "rfx.skills",
     "SkillCancelled": "rfx.skills",
+    "SkillError": "rfx.skills",
+    "SkillLimits": "rfx.skills",
     "SkillRegistry": "rfx.skills",
     "SkillResult": "rfx.skills",
+    "SkillServer": "rfx.skills",
+    "Transcript": "rfx.skills",
     "skill": "rfx.skills",
 }
 _ROOMS = (

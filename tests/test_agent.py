@@ -290,7 +290,11 @@ def test_a_mover_that_does_not_listen_is_named():
 
 
 def test_a_stop_from_elsewhere_ends_what_was_asked_for_before_it(robot):
-    agent = MockAgent(robot=robot, replies=[[WANDER, WALK, BATTERY], [WALK], "Done."])
+    def after_the_stop(request):
+        stopper.join(10)
+        return [WALK]
+
+    agent = MockAgent(robot=robot, replies=[[WANDER, WALK, BATTERY], after_the_stop, "Done."])
     stopper = threading.Thread(target=lambda: robot.moving.wait(10) and agent.registry.stop_all("the red button"))
     stopper.start()
     assert agent.run("go").ok

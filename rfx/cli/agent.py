@@ -36,14 +36,14 @@ def run(args: argparse.Namespace) -> int:
     from rfx.skills import Agent, AgentConfig, AuditLog, Go2Skills, model_for
 
     config = AgentConfig(max_turns=args.turns, max_seconds=args.seconds)
-    limits = skills_command._limits(args)
+    limits = skills_command.limits_of(args)
     model = model_for(args.model, base_url=args.base_url)  # what is wrong is said before anything is started
-    signal.signal(signal.SIGTERM, skills_command._interrupt)
+    signal.signal(signal.SIGTERM, skills_command.interrupt)
     code, after = 0, None
     with ExitStack() as stack:
         audit = AuditLog(args.audit)
         stack.callback(audit.close)
-        robot = stack.enter_context(skills_command._robot(args))
+        robot = stack.enter_context(skills_command.robot_of(args))
         skills = stack.enter_context(Go2Skills(robot, limits, audit=audit))
         agent = stack.enter_context(Agent(model, robot=skills, config=config, watch=_show))
         for instruction in [args.instruction] if args.instruction is not None else sys.stdin:

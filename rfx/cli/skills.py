@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     return int(args.skills_run(args))
 
 
-def _limits(args: argparse.Namespace) -> Any:
+def limits_of(args: argparse.Namespace) -> Any:
+    """Return the SkillLimits that were asked for."""
     from rfx.skills import Circle, SkillLimits
 
     return SkillLimits(speed=(args.speed, min(args.speed, 0.3), 1.0), area=Circle(args.radius))
@@ -62,7 +63,7 @@ def run_list(args: argparse.Namespace) -> int:
     """Print the skills."""
     from rfx.skills import Go2Skills, KinematicGo2
 
-    with Go2Skills(KinematicGo2(), _limits(args)) as skills:
+    with Go2Skills(KinematicGo2(), limits_of(args)) as skills:
         print(skills.registry().describe())
         print(skills.limits.describe())
     return 0
@@ -74,15 +75,15 @@ def run_serve(args: argparse.Namespace) -> int:
     from rfx.skills.mcp_server import SkillServer, checked_loopback, checked_token, load_mcp
 
     load_mcp()
-    limits, address, token = _limits(args), None, ""
+    limits, address, token = limits_of(args), None, ""
     if args.http is not None:  # what is wrong is said before anything is started
         host, port = _address(args.http)
         address, token = (checked_loopback(host), port), checked_token(_token(args.token_file))
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     with ExitStack() as stack:
         audit = AuditLog(args.audit)
         stack.callback(audit.close)
-        robot = stack.enter_context(_robot(args))
+        robot = stack.enter_context(robot_of(args))
         skills = stack.enter_context(Go2Skills(robot, limits, audit=audit))
         server = SkillServer(skills.registry(), name="rfx go2", instructions=_instructions(skills))
         _say(f"{robot!r}. {limits.describe()}")
@@ -93,7 +94,8 @@ def run_serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _robot(args: argparse.Namespace) -> Any:
+def robot_of(args: argparse.Namespace) -> Any:
+    """Return the robot that was asked for; leaving it lets go of it."""
     from rfx.skills import GaitGo2, KinematicGo2
 
     if args.robot == "point":
@@ -142,7 +144,8 @@ def _token(path: str | None) -> str:
     return token
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
+    """Treat a signal as Ctrl+C."""
     raise KeyboardInterrupt
 
 

@@ -21,6 +21,7 @@ from rfx.skills.result import SkillError, SkillResult
 from rfx.skills.slot import MoverSlot, Turn
 
 _THROUGH = (KeyboardInterrupt, SystemExit)
+_GLANCE = 0.1  # seconds: a Ctrl+C that comes just before a wait is not seen until the wait ends
 
 
 class SkillRegistry(ToolFormats):
@@ -337,8 +338,10 @@ class SkillRegistry(ToolFormats):
                     hint = "Nothing was run. Try again later."
                     return _no("failed", f"{found.name} could not be started: {error}", hint)
                 body()
-            if not ended.wait(limit):
-                return self._late(found, limit, turn, held)
+            end = time.monotonic() + limit
+            while not ended.wait(min(_GLANCE, max(0.0, end - time.monotonic()))):
+                if time.monotonic() >= end:
+                    return self._late(found, limit, turn, held)
         value, raised = outcome[0]
         if isinstance(raised, _THROUGH):
             raise raised

@@ -147,6 +147,7 @@ if TYPE_CHECKING:
     from rfx.sim import PhysicsConfig as PhysicsConfig
     from rfx.sim import SimConfig as SimConfig
     from rfx.sim import SimState as SimState
+    from rfx.sim import VelocityEstimator as VelocityEstimator
     from rfx.sim import make_plant as make_plant
     from rfx.skills import Agent as Agent
     from rfx.skills import AgentConfig as AgentConfig
@@ -312,6 +313,7 @@ _HOME = {
     "PhysicsConfig": "rfx.sim",
     "SimConfig": "rfx.sim",
     "SimState": "rfx.sim",
+    "VelocityEstimator": "rfx.sim",
     "make_plant": "rfx.sim",
     "Agent": "rfx.skills",
     "AgentConfig": "rfx.skills",

@@ -112,7 +112,7 @@ def test_the_newest_latched_message_of_each_key_is_given_to_who_comes_later(ends
     out.publish("mode/b", b"lie", qos="parameters")
     out.publish("mode/c", b"volatile")
     out.publish("other", b"x", qos="state")
-    with into.subscribe("mode/*", qos="parameters") as late, into.subscribe("mode/*", qos="sensor") as other:
+    with into.subscribe("mode/*", qos="sensor") as other, into.subscribe("mode/*", qos="parameters") as late:
         got = {m.key: m for m in (late.recv_timeout(10), late.recv_timeout(10))}
         assert {k: bytes(m.payload) for k, m in got.items()} == {"mode/a": b"walk", "mode/b": b"lie"}
         assert (got["mode/a"].sequence, got["mode/a"].metadata) == (sent.sequence, {"n": 2})

@@ -1,5 +1,6 @@
 """rfx.go2.client and lockstep: what a user of the robot relies on, against a simulated one in this process."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from rfx.errors import (
     ShapeError,
 )
 from rfx.go2 import Go2, Go2Config, LowCmd, LowState, RobotClock, topics
+from rfx.go2.backends import cyclone
 from rfx.go2.backends.base import DdsBackend, StateReceiver
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.backends.cyclone_backend import CycloneBackend
@@ -397,6 +399,19 @@ def test_closing_ends_a_wait_and_closed_endpoints_say_so(domain_id):
             call()
     with pytest.raises(InvalidStateError, match="closed"):
         domain.reader(topics.LOW_STATE, LowState)
+
+
+def test_a_domain_that_waits_for_the_garbage_collector_keeps_no_new_one_out(domain_id):
+    gc.disable()
+    try:
+        with CycloneDomain(domain_id, LOOPBACK):
+            circle = [cyclone._domains._open[domain_id][0]]
+            circle.append(circle)
+            del circle
+        with CycloneDomain(domain_id, LOOPBACK) as domain:
+            domain.reader(topics.LOW_STATE, LowState)
+    finally:
+        gc.enable()
 
 
 def test_bytes_of_a_wrong_length_are_refused_by_the_writer(domain_id):

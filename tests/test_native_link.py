@@ -60,6 +60,8 @@ def test_both_kinds_carry_the_same_bytes(domain, writes, takes):
         assert into.take() is None
 
     carry()
+    out.close()  # hypothesis keeps the function, and by that the links
+    into.close()
 
 
 @pytest.mark.parametrize("native", KINDS)

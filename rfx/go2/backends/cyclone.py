@@ -75,6 +75,7 @@ class _SharedDomains:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[int, tuple[Domain, str | None, int]] = {}
+        self.lent: set[int] = set()  # those whose entities are used by links without the GIL: freed by their last user
 
     def acquire(self, domain_id: int, interface: str | None) -> None:
         with self._lock:
@@ -93,6 +94,19 @@ class _SharedDomains:
             domain, interface, users = self._open.pop(domain_id)
             if users > 1:
                 self._open[domain_id] = (domain, interface, users - 1)
+            elif domain_id in self.lent:
+                self.lent.discard(domain_id)
+            else:
+                _delete(domain)
+
+
+def _delete(entity: Any) -> None:
+    """Delete a DDS entity now, and all that belongs to it, whoever still holds its Python object.
+
+    cyclonedds does so when that object is freed, but not when it was part of a cycle (such as a traceback): by then its
+    table of weak references has forgotten it, the entity stays, and a domain could never be opened again.
+    """
+    entity.__del__()
 
 
 _domains = _SharedDomains()
@@ -216,6 +230,8 @@ class CycloneDomain:
             endpoint.close()
         self._endpoints.clear()
         self._topics.clear()
+        if self.domain_id not in _domains.lent:
+            _delete(self._participant)
         self._participant = None
         _domains.release(self.domain_id)
 

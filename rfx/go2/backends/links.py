@@ -48,6 +48,7 @@ def _native(domain: Any, reader: Any, writer: Any) -> Link:
     from rfx.go2.backends import cyclone, native
 
     keep = (domain._participant, domain._topics.copy(), cyclone._domains._open.get(domain.domain_id))
+    cyclone._domains.lent.add(domain.domain_id)
     return native.NativeLink(reader, writer, DDS._dll_handle, keep)
 
 

@@ -116,10 +116,10 @@ if TYPE_CHECKING:
     from rfx.math import Quaternion as Quaternion
     from rfx.math import Transform as Transform
     from rfx.math import Vector3Filter as Vector3Filter
+    from rfx.nn import MLP as MLP
     from rfx.nn import ActorCritic as ActorCritic
     from rfx.nn import CompiledPolicy as CompiledPolicy
     from rfx.nn import JitPolicy as JitPolicy
-    from rfx.nn import MLP as MLP
     from rfx.nn import ObservationNormalizer as ObservationNormalizer
     from rfx.nn import Policy as Policy
     from rfx.nn import PolicyContract as PolicyContract
@@ -129,9 +129,9 @@ if TYPE_CHECKING:
     from rfx.nn import go2_mlp as go2_mlp
     from rfx.nn import register_policy as register_policy
     from rfx.robots import GO2 as GO2
-    from rfx.robots import JointConfig as JointConfig
     from rfx.robots import LAYOUTS as LAYOUTS
     from rfx.robots import MOTOR_NAMES as MOTOR_NAMES
+    from rfx.robots import JointConfig as JointConfig
     from rfx.robots import PolicyLayout as PolicyLayout
     from rfx.robots import RobotConfig as RobotConfig
     from rfx.robots import motor_idx as motor_idx

@@ -1,7 +1,9 @@
 """``import rfx`` is light: a fresh interpreter says what it loaded."""
 
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,9 @@ def test_an_unknown_name_raises_attribute_error():
 
 def test_dir_lists_the_public_names():
     assert set(rfx.__all__) <= set(dir(rfx))
+
+
+@pytest.mark.parametrize("room", sorted(p.parent.name for p in Path(rfx.__file__).parent.glob("*/__init__.py")))
+def test_no_public_name_of_a_room_is_hidden_by_a_module_of_that_name(room):
+    names = set(getattr(importlib.import_module(f"rfx.{room}"), "__all__", ()))
+    assert not names & {path.name.split(".")[0] for path in Path(rfx.__file__).parent.joinpath(room).iterdir()}

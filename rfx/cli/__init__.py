@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": ("rfx.cli.doctor", "what this machine has, what is missing and how to get it"),
     "envs": ("rfx.cli.envs", "which environments there are, and a moving picture of one"),
     "node": ("rfx.cli.node", "hold a robot for other programs: its state out, commands in; list such nodes"),
-    "robot": ("rfx.cli.robot", "be a simulated Go2 for other programs"),
+    "robot": ("rfx.cli.robot", "a Go2: simulate one, run a policy on one, record, replay, watch"),
     "skills": ("rfx.cli.skills", "a Go2 as tools for a language model, by the Model Context Protocol"),
 }
 INTERRUPTED = 130

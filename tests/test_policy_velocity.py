@@ -91,10 +91,16 @@ def walk(domain_id, walker, log, native=True, **options):
     return run, truth, start
 
 
-@pytest.fixture(scope="module")
-def walked(walker, tmp_path_factory):
-    log = tmp_path_factory.mktemp("runs") / "run.mcap"
-    return *walk(83, walker, log), log
+ONCE = []
+
+
+@pytest.fixture
+def walked(domain_id, walker, tmp_path_factory):
+    """One run for all who look at it: the run, the truth, where it came to, its log."""
+    if not ONCE:
+        log = tmp_path_factory.mktemp("runs") / "run.mcap"
+        ONCE.append((*walk(domain_id, walker, log), log))
+    return ONCE[0]
 
 
 def messages(path, topic, kind=None):
@@ -128,12 +134,13 @@ def test_the_recorded_estimate_agrees_with_the_simulations_velocity(walked):
 
 
 def test_two_runs_send_and_estimate_the_same_bytes_native_or_not(domain_id, walker, walked, tmp_path):
-    run, _, _ = walk(domain_id, walker, tmp_path / "again", native=False)
+    """The second one ends earlier; by then it walks."""
+    run, _, _ = walk(domain_id, walker, tmp_path / "again", native=False, seconds=1.0)
     assert run.link == "python"
-    for topic in (topics.LOW_CMD, VELOCITY_TOPIC, POLICY_TOPIC):
+    for topic, n in ((topics.LOW_CMD, 850), (VELOCITY_TOPIC, 850), (POLICY_TOPIC, 50)):
         first, again = messages(walked[-1], topic), messages(tmp_path / "again", topic)
-        assert len(first) > 100
-        assert first == again
+        assert len(again) >= n
+        assert first[:n] == again[:n]
     assert check_log(tmp_path / "again").ok
 
 

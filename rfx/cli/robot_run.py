@@ -35,6 +35,18 @@ def add_arguments(commands: Any) -> None:
         help="another velocity from this time on (s); may be repeated",
     )
     run.add_argument("--sticks", action="store_true", help="take the velocity from the robot's hand controller")
+    run.add_argument(
+        "--estimate-velocity",
+        action="store_true",
+        help="for layouts with base_lin_vel: estimate it from joints, IMU and foot forces",
+    )
+    run.add_argument(
+        "--foot-force",
+        nargs=2,
+        type=float,
+        metavar=("LIGHT", "FIRM"),
+        help="with --estimate-velocity: LowState.foot_force from which a leg begins to be used, and is trusted (15 60)",
+    )
     run.add_argument("--seconds", type=float, help="how long the policy acts; without, until Ctrl+C")
     run.add_argument("--finish", choices=("lie", "damp"), default="lie", help="what follows (default lie)")
     run.add_argument(
@@ -54,10 +66,15 @@ def run_policy_command(args: argparse.Namespace) -> int:
     from rfx.errors import ConfigError
     from rfx.go2.config import Go2Config
     from rfx.go2.policy_runner import run_policy
+    from rfx.sim.odometry import VelocityEstimator
 
     if args.sticks and (args.velocity or args.at):
         raise ConfigError("expected --sticks, or --command and --at, got both")
+    if args.foot_force and not args.estimate_velocity:
+        raise ConfigError("expected --foot-force with --estimate-velocity, got it alone")
     rows = [[0.0, *(args.velocity or (0.0, 0.0, 0.0))], *sorted(args.at)]
+    forces = dict(zip(("light", "firm"), args.foot_force or (), strict=False))
+    estimator = VelocityEstimator(**forces) if args.estimate_velocity else None
     config = Go2Config(interface=args.interface, domain_id=args.domain, lockstep=args.lockstep)
     try:
         run = run_policy(
@@ -68,6 +85,7 @@ def run_policy_command(args: argparse.Namespace) -> int:
             finish=args.finish,
             robot=args.robot,
             log=args.log,
+            base_lin_vel=estimator,
             priority=args.priority,
         )
     except OSError as error:

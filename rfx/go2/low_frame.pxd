@@ -18,6 +18,8 @@ ctypedef struct low_numbers_t:
     uint32_t[12] lost
     double[4] quaternion        # wxyz
     double[3] gyroscope
+    double[3] accelerometer
+    double[4] foot_force        # FR, FL, RR, RL, in the robot's own unit
     double[4] sticks            # lx, ly, rx, ry
     uint32_t keys
     uint32_t tick
@@ -27,7 +29,7 @@ cdef class LowFrame:
     cdef Layout state_layout, command_layout
     cdef unsigned char[1280] state          # LowState, LowCmd as C structs
     cdef unsigned char[1024] command
-    cdef Py_ssize_t motor, motor_stride, quaternion, gyroscope, tick, remote
+    cdef Py_ssize_t motor, motor_stride, quaternion, gyroscope, accelerometer, foot_force, tick, remote
     cdef Py_ssize_t q, dq, tau, temperature, lost
     cdef Py_ssize_t cmd, cmd_stride, reserve
 

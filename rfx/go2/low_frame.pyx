@@ -1,6 +1,6 @@
 """LowState and LowCmd for compiled code: from CDR bytes to numbers and back, checksums included, without allocation."""
 
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport int16_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from rfx.kernels.cdr cimport cdr_decode, cdr_encode
@@ -48,6 +48,8 @@ cdef class LowFrame:
         self.temperature, self.lost = motor["temperature"].offset, motor["lost"].offset
         self.quaternion = state["imu_state"].offset + imu["quaternion"].offset
         self.gyroscope = state["imu_state"].offset + imu["gyroscope"].offset
+        self.accelerometer = state["imu_state"].offset + imu["accelerometer"].offset
+        self.foot_force = state["foot_force"].offset
         self.tick, self.remote = state["tick"].offset, state["wireless_remote"].offset
         command = LowCmd.LAYOUT.fields
         self.cmd = command["motor_cmd"].offset + MotorCmd.LAYOUT.fields["q"].offset  # q, dq, tau, kp, kd are neighbours
@@ -60,6 +62,7 @@ cdef class LowFrame:
         cdef Py_ssize_t body = self.state_layout.cdr_size, words = self.state_layout.size // 4 - 1, i
         cdef unsigned char* at
         cdef uint16_t keys
+        cdef int16_t force
         cdef uint32_t crc
         if size < 4 + body or size >= 4 + body + 4:
             return FRAME_LENGTH
@@ -76,8 +79,11 @@ cdef class LowFrame:
             memcpy(&out.lost[i], at + self.lost, 4)
         for i in range(4):
             out.quaternion[i] = float_at(self.state + self.quaternion + 4 * i)
+            memcpy(&force, self.state + self.foot_force + 2 * i, 2)
+            out.foot_force[i] = force
         for i in range(3):
             out.gyroscope[i] = float_at(self.state + self.gyroscope + 4 * i)
+            out.accelerometer[i] = float_at(self.state + self.accelerometer + 4 * i)
         # the hand controller: two octets, keys, then lx, rx, ry, L2, ly
         at = self.state + self.remote
         memcpy(&keys, at + 2, 2)

@@ -12,11 +12,16 @@ from rfx.errors import InvalidStateError
 from rfx.go2 import guard, topics
 from rfx.go2.client import Go2
 from rfx.go2.flight_log import FlightLog
-from rfx.go2.policy_record import POLICY_TOPIC, policy_step_class
+from rfx.go2.policy_record import POLICY_TOPIC, VELOCITY_TOPIC, VelocityEstimate, policy_step_class
 from rfx.go2.policy_tick import PolicyTick
 from rfx.go2.record_ring import RecordRing
 
-TOPIC_OF = (topics.LOW_STATE, topics.LOW_CMD, POLICY_TOPIC)  # in the order of the kinds in record_ring.pxd
+TOPIC_OF = (
+    topics.LOW_STATE,
+    topics.LOW_CMD,
+    POLICY_TOPIC,
+    VELOCITY_TOPIC,
+)  # in the order of the kinds in record_ring.pxd
 DRAIN_S = 0.02
 BRAKE_S = 0.15  # for a tick to come to its end when the program is ended
 
@@ -86,7 +91,8 @@ class TickLog:
 
     def __init__(self, path: str | os.PathLike[str], ring: RecordRing, obs_dim: int, about: dict[str, str]) -> None:
         self.ring = ring
-        self.log = FlightLog(path, metadata=about, messages={POLICY_TOPIC: policy_step_class(obs_dim)})
+        kinds = {POLICY_TOPIC: policy_step_class(obs_dim), VELOCITY_TOPIC: VelocityEstimate}
+        self.log = FlightLog(path, metadata=about, messages=kinds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="policy log", daemon=True)
         self._thread.start()

@@ -24,10 +24,12 @@ ENDS = (
     "the network's action was not finite",
     "no velocity of the base was given any more",
     "L2 and B of the hand controller",
+    "no leg was trusted any more to estimate the velocity of the base",
 )
-STAGES = ("take", "decode", "observe", "act", "envelope", "encode", "write", "log", "total")
+STAGES = ("take", "decode", "estimate", "observe", "act", "envelope", "encode", "write", "log", "total")
 SOURCES = ("hand", "sticks")
 POLICY_TOPIC = "rfx/policy_step"
+VELOCITY_TOPIC = "rfx/velocity_estimate"
 
 
 def command_table(commands: ArrayLike | str) -> NDArray[np.float64] | None:
@@ -52,6 +54,16 @@ def command_table(commands: ArrayLike | str) -> NDArray[np.float64] | None:
     if (np.diff(given[:, 0]) < 0).any() or given[0, 0] < 0:
         raise ConfigError(f"expected the times of commands to ascend from 0 on, got {given[:, 0].tolist()}")
     return np.ascontiguousarray(given)
+
+
+@wire("rfx::VelocityEstimate_")
+class VelocityEstimate(Struct):
+    """The estimated velocity of the trunk after one state, in its own frame (m/s), and how much each leg was trusted."""
+
+    __slots__ = ()
+    tick: U32
+    velocity: Annotated[tuple, ("f32", 3)]
+    trust: Annotated[tuple, ("f32", 4)]
 
 
 @functools.cache

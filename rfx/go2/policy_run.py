@@ -33,8 +33,8 @@ class PolicyRun:
     link_reason : str
         Why the link is not native.
     stages : dict of str to Histogram
-        How long take, decode, observe, act, envelope, encode, write, log and the total took (ns). In lockstep the time in
-        take is the wait for the robot, and is not part of the total.
+        How long take, decode, estimate, observe, act, envelope, encode, write, log and the total took (ns). In lockstep the
+        time in take is the wait for the robot, and is not part of the total.
     counts : dict of str to int
         States, refused and repeated ones, write errors, records that were dropped, and so on.
     envelope : dict

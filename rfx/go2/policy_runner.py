@@ -23,10 +23,12 @@ from rfx.go2.policy_run import PolicyRun
 from rfx.go2.policy_side import PolicySide
 from rfx.go2.policy_tick import PolicyTick
 from rfx.go2.record_ring import RecordRing
+from rfx.go2.velocity_watch import VelocityWatch
 from rfx.nn.compiled import CompiledPolicy
 from rfx.nn.contract_check import check_policy
 from rfx.nn.contract_diagnosis import TOLERANCE, far
 from rfx.nn.contract_side import replay
+from rfx.sim.odometry import VelocityEstimator
 
 LOCKSTEP_PATIENCE_S = 60.0  # a simulation may be held up by a slow machine for long
 WATCH_S = 0.1
@@ -60,7 +62,8 @@ def checked_side(policy_dir: str | os.PathLike[str], robot: Any = None, base_lin
     if side.needs_lin_vel and not base_lin_vel:
         raise ConfigError(
             f"{policy_dir} is not run: its layout {side.contract.layout.name} has base_lin_vel, which a robot under "
-            "low-level control does not measure: give base_lin_vel=, a callable that estimates it"
+            "low-level control does not measure: base_lin_vel='estimate' (rfx robot run --estimate-velocity) estimates it "
+            "from joints, IMU and foot forces, base_lin_vel= also takes a callable of yours"
         )
     golden = side.contract.golden
     seen = replay(policy, side, golden.readings, golden.actions)
@@ -82,7 +85,7 @@ def run_policy(
     robot: Any = None,
     limits: SafetyLimits | None = None,
     log: str | os.PathLike[str] | None = None,
-    base_lin_vel: Callable[[], Any] | None = None,
+    base_lin_vel: str | VelocityEstimator | Callable[[], Any] | None = None,
     deadman_s: float = 0.5,
     ramp_s: float = 2.0,
     settle_s: float = 0.5,
@@ -124,8 +127,10 @@ def run_policy(
         Of the envelope; by default those of the configuration.
     log : path, optional
         A flight log: raw states and commands, and each step of the policy as ``rfx/policy_step``.
-    base_lin_vel : callable, optional
-        Returns the base's velocity in its own frame (3,), m/s, for layouts that have it; asked like ``commands``.
+    base_lin_vel : "estimate", VelocityEstimator, or callable, optional
+        Who says the base's velocity in its own frame (m/s), for layouts that have it. ``"estimate"``, or an estimator with
+        thresholds of your own: it runs inside of the tick at every state, from joints, IMU and foot forces; the run ends where
+        no leg can be trusted for ``deadman_s``. A callable returns it (3,) and is asked like ``commands``.
     deadman_s, ramp_s, settle_s, lie_s, damp_s : float
         See :class:`rfx.go2.policy_tick.PolicyTick`.
     native : bool, optional
@@ -152,8 +157,7 @@ def run_policy(
     """
     if go2 is not None and config is not None:
         raise ConfigError("expected a config or a connected go2, got both")
-    if base_lin_vel is not None and not callable(base_lin_vel):
-        raise DTypeError(f"expected base_lin_vel to be callable, got {type(base_lin_vel).__name__}")
+    teller, watch = _velocity_source(base_lin_vel, deadman_s)
     side = checked_side(policy_dir, robot, base_lin_vel is not None)
     commander = commands if callable(commands) else None
     given: Any = "hand" if commander is not None else commands
@@ -175,6 +179,7 @@ def run_policy(
             envelope,
             source,
             ring=ring,
+            velocity=watch,
             lockstep=go2.config.lockstep,
             seconds=seconds,
             finish=finish,
@@ -188,7 +193,7 @@ def run_policy(
         if ring is not None and log is not None:
             about = {"policy": str(policy_dir), "layout": side.contract.layout.name, "link": link.kind}
             record = stack.enter_context(TickLog(log, ring, side.obs_dim, about))
-        feeder = Feeder(tick, commander, base_lin_vel)
+        feeder = Feeder(tick, commander, teller)
         stack.callback(feeder.stop)
         stack.enter_context(Driver(go2, tick))
         loop = None
@@ -227,6 +232,23 @@ def run_policy(
         loop=loop,
         log=None if log is None else Path(log),
     )
+
+
+def _velocity_source(given: Any, patience_s: float) -> tuple[Callable[[], Any] | None, VelocityWatch | None]:
+    """Return who is asked for the base's velocity, or what estimates it."""
+    if given is None:
+        return None, None
+    if isinstance(given, str):
+        if given != "estimate":
+            raise ConfigError(f"expected base_lin_vel to be 'estimate', an estimator or a callable, got {given!r}")
+        given = VelocityEstimator()
+    if isinstance(given, VelocityEstimator):
+        return None, VelocityWatch(given, patience_s=patience_s)
+    if not callable(given):
+        raise DTypeError(
+            f"expected base_lin_vel to be 'estimate', an estimator or a callable, got {type(given).__name__}"
+        )
+    return given, None
 
 
 def _run_lockstep(tick: PolicyTick, feeder: Feeder) -> None:
@@ -278,6 +300,9 @@ def _detail(tick: PolicyTick) -> str:
         events = [e for e in tick.envelope.events if e.what in DAMPING_KINDS]
         told = [f"{e.what} of {e.joint}{'' if math.isnan(e.asked) else f', {e.asked:.3g}'}" for e in events]
         return "; ".join(dict.fromkeys(told))
+    watch = tick.velocity
+    if watch is not None and tick.ended.startswith("no leg was trusted"):
+        return f"for {watch.blind_s:.2f} s; the last foot forces were {', '.join(f'{f:g}' for f in watch.foot_force)}"
     error = getattr(tick.link, "error", None)
     if tick.ended == "the link failed" and error is not None:
         return str(error)

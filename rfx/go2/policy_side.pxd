@@ -41,4 +41,6 @@ cdef class PolicySide:
     cdef void observe_c(self) noexcept nogil
     cdef int act(self) noexcept nogil
     cdef void aim(self, double* targets) noexcept nogil
+    cdef Py_ssize_t write_step(
+        self, int64_t step, const double* command, const double* targets, unsigned char* out) noexcept nogil
     cdef void forget(self) noexcept nogil

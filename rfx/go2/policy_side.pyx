@@ -4,6 +4,7 @@
 """
 
 from libc.math cimport cos, sin
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from rfx.go2.low_frame cimport low_numbers_t
@@ -123,6 +124,26 @@ cdef class PolicySide:
     cdef void aim(self, double* targets) noexcept nogil:
         joint_targets(self.action, self.action_place, self.pose, self.action_scale, self.action_clip, MOTORS, targets)
         self.step += 1
+
+    # A PolicyStep (rfx/go2/policy_record.py) as CDR: step, commands, observation, action, targets; all of four bytes.
+    cdef Py_ssize_t write_step(
+        self, int64_t step, const double* command, const double* targets, unsigned char* out
+    ) noexcept nogil:
+        cdef unsigned char* at = out + 4
+        cdef uint32_t number = <uint32_t>step
+        cdef float[15] numbers
+        cdef Py_ssize_t i, n = self.obs_dim
+        out[0], out[1], out[2], out[3] = 0, 1, 0, 0
+        for i in range(3):
+            numbers[i] = <float>command[i]
+        for i in range(MOTORS):
+            numbers[3 + i] = <float>targets[i]
+        memcpy(at, &number, 4)
+        memcpy(at + 4, numbers, 12)
+        memcpy(at + 16, self.observation, 4 * n)
+        memcpy(at + 16 + 4 * n, self.action, 48)
+        memcpy(at + 64 + 4 * n, numbers + 3, 48)
+        return 4 + 112 + 4 * n
 
     cdef void forget(self) noexcept nogil:
         memset(self.action, 0, sizeof(self.action))

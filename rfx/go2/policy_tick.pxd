@@ -7,6 +7,7 @@ from rfx.go2.link cimport Link
 from rfx.go2.low_frame cimport LowFrame, low_numbers_t
 from rfx.go2.policy_side cimport PolicySide
 from rfx.go2.record_ring cimport RecordRing
+from rfx.go2.velocity_watch cimport VelocityWatch
 
 cdef enum:
     WAITING = 0
@@ -28,6 +29,7 @@ cdef enum:
     END_ACTION = 7
     END_ESTIMATOR = 8
     END_REMOTE = 9
+    END_TRUST = 10
 
 cdef enum:
     GO_ON = 0
@@ -53,6 +55,7 @@ cdef class PolicyTick:
     cdef readonly SafetyEnvelope envelope
     cdef readonly RecordRing ring
     cdef readonly CommandSource commands
+    cdef readonly VelocityWatch velocity
     cdef LowFrame frame
     cdef plan_t plan
     cdef counters_t counters
@@ -68,12 +71,13 @@ cdef class PolicyTick:
     cdef uint64_t request
     cdef int phase_, ended_
     cdef uint32_t first_tick, last_tick, marks
-    cdef bint have, logging
+    cdef bint have, logging, estimating
     cdef int64_t begun, phase_begun, policy_begun, policy_ended, now, received, unix_offset, last_step
-    cdef Histogram h_take, h_decode, h_observe, h_act, h_envelope, h_encode, h_write, h_log, h_total
+    cdef Histogram h_take, h_decode, h_estimate, h_observe, h_act, h_envelope, h_encode, h_write, h_log, h_total
 
     cdef int run(self, int64_t now_ns, int64_t timeout_ns) noexcept nogil
     cdef int take_in(self, int64_t timeout_ns) noexcept nogil
+    cdef void estimate(self) noexcept nogil
     cdef int answer_again(self) noexcept nogil
     cdef void answer(self) noexcept nogil
     cdef void decide(self) noexcept nogil
@@ -81,5 +85,4 @@ cdef class PolicyTick:
     cdef void hold(self, const double* q, double kp, double kd) noexcept nogil
     cdef void enter(self, int phase) noexcept nogil
     cdef void stop_for(self, int reason, int phase) noexcept nogil
-    cdef void log_policy(self) noexcept nogil
     cdef int check(self) except -1

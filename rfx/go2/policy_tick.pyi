@@ -6,6 +6,7 @@ from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.link import Link
 from rfx.go2.policy_side import PolicySide
 from rfx.go2.record_ring import RecordRing
+from rfx.go2.velocity_watch import VelocityWatch
 
 class PolicyTick:
     link: Link
@@ -13,6 +14,7 @@ class PolicyTick:
     envelope: SafetyEnvelope
     ring: RecordRing | None
     commands: CommandSource
+    velocity: VelocityWatch | None
     def __init__(
         self,
         side: PolicySide,
@@ -21,6 +23,7 @@ class PolicyTick:
         commands: CommandSource,
         *,
         ring: RecordRing | None = None,
+        velocity: VelocityWatch | None = None,
         lockstep: bool = False,
         seconds: float | None = None,
         finish: str = "lie",

@@ -1,7 +1,7 @@
 """One tick of a policy on a robot, without Python: newest state in, command out.
 
-take -> decode -> each k-th tick: observation, network, joint targets -> safety envelope -> encode -> write. Before the
-policy the joints move from where they are to its default pose; after it the robot lies down or brakes.
+take -> decode -> estimate -> each k-th tick: observation, network, joint targets -> safety envelope -> encode -> write.
+Before the policy the joints move from where they are to its default pose; after it the robot lies down or brakes.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -14,7 +14,8 @@ from rfx.go2.envelope cimport SafetyEnvelope
 from rfx.go2.link cimport TAKE_FAILED, Link
 from rfx.go2.low_frame cimport FRAME_GOOD, LowFrame
 from rfx.go2.policy_side cimport PolicySide
-from rfx.go2.record_ring cimport RECORD_COMMAND, RECORD_POLICY, RECORD_STATE, RecordRing
+from rfx.go2.record_ring cimport RECORD_COMMAND, RECORD_ESTIMATE, RECORD_POLICY, RECORD_STATE, RecordRing
+from rfx.go2.velocity_watch cimport ESTIMATE_SIZE, VelocityWatch
 from rfx.kernels.clock cimport monotonic_ns
 from rfx.kernels.envelope cimport ENV_DAMP, EnvelopeMeasured
 from rfx.kernels.observe cimport smooth_move
@@ -57,7 +58,10 @@ cdef class PolicyTick:
     envelope : SafetyEnvelope
     commands : CommandSource
     ring : RecordRing, optional
-        Gets every state, command and policy step.
+        Gets every state, command, estimate and policy step.
+    velocity : VelocityWatch, optional
+        Estimates the base's velocity at every state. Where the observation has it, a policy does not begin while no leg is
+        trusted (``finish`` follows), and ends in damping where none is for the watch's patience.
     lockstep : bool
         The robot is simulated and waits for the answer to each state: time is the robot's.
     seconds : float, optional
@@ -70,22 +74,21 @@ cdef class PolicyTick:
         Without a state for so long there is no robot any more (s).
     """
 
-    def __init__(self, side, link, envelope, commands, *, ring=None, lockstep=False, seconds=None,
+    def __init__(self, side, link, envelope, commands, *, ring=None, velocity=None, lockstep=False, seconds=None,
                  finish="lie", ramp_s=2.0, settle_s=0.5, lie_s=2.0, damp_s=0.5, patience_s=5.0,
                  stand_kp=60.0, stand_kd=4.0):
         cdef plan_t plan
         if self.link is not None:
             raise InvalidStateError("a PolicyTick is set up once; make another one")
-        wanted = ((side, PolicySide, "side"), (link, Link, "link"), (envelope, SafetyEnvelope, "envelope"),
-                  (commands, CommandSource, "commands"))
+        wanted = [(side, PolicySide, "side"), (link, Link, "link"), (envelope, SafetyEnvelope, "envelope")]
+        wanted += [(commands, CommandSource, "commands")]
+        wanted += [w for w in ((ring, RecordRing, "ring"), (velocity, VelocityWatch, "velocity")) if w[0] is not None]
         for given, kind, name in wanted:
             if not isinstance(given, kind):
                 raise DTypeError(f"expected {name} to be a {kind.__name__}, got {type(given).__name__}")
         link.check()
-        if side.policy is None:
-            raise InvalidStateError("expected a PolicySide that was made with a policy, got an empty one")
-        if ring is not None and not isinstance(ring, RecordRing):
-            raise DTypeError(f"expected ring to be a RecordRing, got {type(ring).__name__}")
+        if side.policy is None or (velocity is not None and velocity.estimator is None):
+            raise InvalidStateError("expected a PolicySide with a policy and a VelocityWatch that is set up, got an empty one")
         if finish not in ("lie", "damp"):
             raise ConfigError(f"expected finish to be 'lie' or 'damp', got {finish!r}")
         memset(&plan, 0, sizeof(plan_t))
@@ -102,10 +105,9 @@ cdef class PolicyTick:
             plan.lie_pose[i] = value
         self.side, self.link, self.envelope, self.plan, self.frame = side, link, envelope, plan, LowFrame()
         self.commands, self.commands.own_clock = commands, bool(lockstep)
-        self.logging, self.ring = ring is not None, ring
-        self.h_take, self.h_decode, self.h_observe, self.h_act = Histogram(), Histogram(), Histogram(), Histogram()
-        self.h_envelope, self.h_encode, self.h_write, self.h_log = Histogram(), Histogram(), Histogram(), Histogram()
-        self.h_total = Histogram()
+        self.logging, self.ring, self.estimating, self.velocity = ring is not None, ring, velocity is not None, velocity
+        (self.h_take, self.h_decode, self.h_estimate, self.h_observe, self.h_act, self.h_envelope, self.h_encode, self.h_write,
+         self.h_log, self.h_total) = [Histogram() for _ in STAGES]
         self.unix_offset = time.time_ns() - time.monotonic_ns()
         self.begun, self.last_step = -1, -1
         side.reset()
@@ -164,7 +166,16 @@ cdef class PolicyTick:
         self.counters.states += 1
         if self.logging:
             self.ring.put(RECORD_STATE, t1 + self.unix_offset, self.incoming, <uint32_t>n)
+        if self.estimating:
+            self.estimate()
         return 1
+
+    cdef void estimate(self) noexcept nogil:
+        cdef int64_t t0 = monotonic_ns()
+        self.velocity.feel(&self.low)
+        self.h_estimate.add(monotonic_ns() - t0)
+        if self.logging:
+            self.ring.put(RECORD_ESTIMATE, t0 + self.unix_offset, self.velocity.record, ESTIMATE_SIZE)
 
     # A robot in lockstep asks again: the same answer.
     cdef int answer_again(self) noexcept nogil:
@@ -215,7 +226,10 @@ cdef class PolicyTick:
         if self.phase_ == STANDING_UP and self.now - self.phase_begun >= self.plan.ramp:
             self.enter(SETTLING)
         if self.phase_ == SETTLING and self.now - self.phase_begun >= self.plan.settle:
-            self.enter(POLICY)
+            if self.estimating and not self.velocity.stands() and self.side.needs_lin_vel:
+                self.stop_for(END_TRUST, LYING_DOWN if self.plan.lie_at_end else DAMPING)
+            else:
+                self.enter(POLICY)
         if self.phase_ == POLICY and self.plan.policy >= 0 and self.now - self.phase_begun >= self.plan.policy:
             self.stop_for(END_TIME, LYING_DOWN if self.plan.lie_at_end else DAMPING)
         if self.phase_ == POLICY:
@@ -249,12 +263,18 @@ cdef class PolicyTick:
     cdef void follow_policy(self) noexcept nogil:
         cdef int64_t step = <int64_t>((self.now - self.phase_begun + self.plan.half_tick) * (self.side.rate * 1e-9)), t0, t1, t2
         cdef int answer
+        cdef Py_ssize_t size
+        if self.estimating and self.side.needs_lin_vel and self.velocity.lost():
+            self.stop_for(END_TRUST, DAMPING)
+            return
         if step > self.last_step:
             self.last_step = self.side.step = step
             t0 = monotonic_ns()
             self.commands.now = self.now
             self.commands.wish(1e-9 * (self.now - self.phase_begun), &self.low, self.wish)
-            if self.side.needs_lin_vel and not self.commands.lin_vel(self.lin_vel):
+            if self.estimating:
+                memcpy(self.lin_vel, self.velocity.velocity, sizeof(self.lin_vel))
+            elif self.side.needs_lin_vel and not self.commands.lin_vel(self.lin_vel):
                 self.stop_for(END_ESTIMATOR, DAMPING)
                 return
             self.side.feel(&self.low, self.wish, self.lin_vel)
@@ -270,7 +290,8 @@ cdef class PolicyTick:
             self.h_act.add(t2 - t1)
             self.counters.policy_steps += 1
             if self.logging:
-                self.log_policy()
+                size = self.side.write_step(self.last_step, self.wish, self.targets, self.record)
+                self.ring.put(RECORD_POLICY, t2 + self.unix_offset, self.record, <uint32_t>size)
         self.hold(self.targets, 0.0, 0.0)
         memcpy(self.command + 36, self.side.kp, MOTORS * sizeof(double))
         memcpy(self.command + 48, self.side.kd, MOTORS * sizeof(double))
@@ -296,24 +317,6 @@ cdef class PolicyTick:
             self.ended_ = reason
         if phase > self.phase_:
             self.enter(phase)
-
-    # A PolicyStep (rfx/go2/policy_record.py): step, commands, observation, action, targets; all of four bytes.
-    cdef void log_policy(self) noexcept nogil:
-        cdef unsigned char* at = self.record + 4
-        cdef uint32_t step = <uint32_t>self.last_step
-        cdef float[15] numbers
-        cdef Py_ssize_t i, n = self.side.obs_dim
-        for i in range(3):
-            numbers[i] = <float>self.wish[i]
-        for i in range(MOTORS):
-            numbers[3 + i] = <float>self.targets[i]
-        memcpy(at, &step, 4)
-        memcpy(at + 4, numbers, 12)
-        memcpy(at + 16, self.side.observation, 4 * n)
-        memcpy(at + 16 + 4 * n, self.side.action, 48)
-        memcpy(at + 64 + 4 * n, numbers + 3, 48)
-        self.record[1] = 1
-        self.ring.put(RECORD_POLICY, monotonic_ns() + self.unix_offset, self.record, <uint32_t>(4 + 112 + 4 * n))
 
     # -- Python
 
@@ -372,10 +375,8 @@ cdef class PolicyTick:
     def counts(self):
         """Counters by name."""
         self.check()
-        return {
-            **{name: n for name, n in self.counters.items() if name != "refusal"}, "silent": self.commands.silent,
-            "dropped_records": self.ring.dropped if self.logging else 0,
-        }
+        return {**{name: n for name, n in self.counters.items() if name != "refusal"}, "silent": self.commands.silent,
+                "dropped_records": self.ring.dropped if self.logging else 0}
 
     @property
     def last_refusal(self):
@@ -386,8 +387,8 @@ cdef class PolicyTick:
     def histograms(self):
         """How long each stage took: copies of :class:`rfx.control.Histogram` by the names in STAGES."""
         self.check()
-        all = (self.h_take, self.h_decode, self.h_observe, self.h_act, self.h_envelope, self.h_encode, self.h_write,
-               self.h_log, self.h_total)
+        all = (self.h_take, self.h_decode, self.h_estimate, self.h_observe, self.h_act, self.h_envelope, self.h_encode,
+               self.h_write, self.h_log, self.h_total)
         return {name: (<Histogram>histogram).copy() for name, histogram in zip(STAGES, all, strict=True)}
 
     def __reduce__(self):

@@ -7,6 +7,7 @@ cdef enum:
     RECORD_STATE = 0
     RECORD_COMMAND = 1
     RECORD_POLICY = 2
+    RECORD_ESTIMATE = 3
 
 
 cdef class RecordRing:

@@ -178,7 +178,7 @@ def _contract(report: CheckReport, policy: CompiledPolicy, contract: PolicyContr
         said, there = ("a" if flag else "no" for flag in (contract.normalizer, files.normalizer is not None))
         report.add("normaliser", "fail", f"the contract says {said} normaliser, the file has {there} normaliser")
     if "base_lin_vel" in layout.observation.slices:
-        text = "a robot under low-level control does not measure it: something has to estimate it"
+        text = "a robot under low-level control does not measure it: rfx robot run --estimate-velocity"
         report.add("base_lin_vel", "warn", text)
     outside = out_of_travel(contract, robot_of(contract))
     if outside:

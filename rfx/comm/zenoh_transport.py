@@ -167,7 +167,8 @@ class ZenohTransport(Transport):
             if latched:
                 declared = LatchedSubscriber(zenoh, self.session.raw, str(expression), inbox)
             else:
-                declared = self.session.line(str(expression), inbox)
+                declared = self.session.feed(str(expression), inbox, mailbox)
+                subscription._source = declared
             self._subscriptions[mailbox] = declared, inbox
         subscription._inbox = inbox
 

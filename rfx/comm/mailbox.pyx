@@ -12,18 +12,6 @@ from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError
 
 cdef tuple OVERFLOWS = ("drop_oldest", "drop_newest", "block")
-cdef extern from *:
-    """
-    #ifdef _WIN32
-    #include <windows.h>
-    #define rfx_step_back() ((void)SwitchToThread())
-    #else
-    #include <sched.h>
-    #define rfx_step_back() ((void)sched_yield())
-    #endif
-    """
-    void rfx_step_back() noexcept nogil
-
 cdef enum:
     LINGER = 8    # looks before who takes goes to sleep
 cdef double LONGEST = 1e6    # seconds of one wait; who waits longer looks again
@@ -83,17 +71,6 @@ cdef class Mailbox:
     Objects are handed over as they are; nothing is copied. No order is promised among threads that wait. Safe under
     threads, also without a GIL; signal handlers (Ctrl+C) run while the main thread waits.
     """
-
-    cdef readonly object capacity
-    cdef readonly str overflow
-    cdef readonly bint closed
-    cdef readonly long long accepted, taken, dropped, skipped
-    cdef Py_ssize_t room
-    cdef int rule
-    cdef Ring items
-    cdef Ring getters           # locks, each held by who waits for it
-    cdef Ring putters
-    cdef cython.pymutex lock    # held around C code only
 
     def __cinit__(self, capacity=None, overflow="block"):
         if overflow not in OVERFLOWS:

@@ -12,8 +12,10 @@ from types import MappingProxyType
 import numpy as np
 
 from rfx.comm.envelope cimport TransportEnvelope, read_only, shown
+from rfx.comm.mailbox cimport Mailbox
+from rfx.comm.wire cimport Header, packed_of, read_into
 from rfx.comm.shm import in_shared
-from rfx.comm.wire import dtype_bytes, metadata_bytes, pack, unpack
+from rfx.comm.wire import dtype_bytes, metadata_bytes
 from rfx.errors import InvalidStateError
 
 cdef object NDARRAY = np.ndarray
@@ -59,7 +61,7 @@ cdef class Outbox:
         made.timestamp_ns = time_ns()
         made.sequence = next(numbers)
         self.sent += 1
-        attachment = pack(self.source, made.sequence, made.timestamp_ns, self.sent, more, made.payload)
+        attachment = packed_of(self.source, made.sequence, made.timestamp_ns, self.sent, more, made.payload)
         self.put(content, attachment=attachment)
         return made
 
@@ -113,12 +115,13 @@ cdef class Inbox:
     """
 
     cdef readonly long long refused, lost, shared
-    cdef object mailbox, drop, delete, guard
+    cdef Mailbox mailbox
+    cdef object drop, delete, guard
     cdef object wait
     cdef bint patient, once, near
     cdef dict last
 
-    def __init__(self, mailbox not None, wait, zenoh, bint once=False, bint near=True):
+    def __init__(self, Mailbox mailbox not None, wait, zenoh, bint once=False, bint near=True):
         self.mailbox, self.wait, self.patient = mailbox, wait, wait > 0.0
         self.drop, self.delete = zenoh.CongestionControl.DROP, zenoh.SampleKind.DELETE
         self.last, self.once, self.near, self.guard = {}, once, near, Lock()
@@ -126,7 +129,10 @@ cdef class Inbox:
     def __call__(self, sample):
         """Take in a message."""
         try:
-            with self.guard:    # a message may come by several links, and from here, at once
+            if self.once:
+                with self.guard:    # what is kept may come by several links, and from here, at once
+                    self.take(sample)
+            else:    # a feed lets one thread at a time
                 self.take(sample)
         except KeyboardInterrupt:    # Zenoh would drop it; so it is raised again where the program goes on
             interrupt_main()
@@ -143,11 +149,15 @@ cdef class Inbox:
     cdef int take(self, sample) except -1:
         cdef TransportEnvelope made
         try:
-            made = self.opened(sample)
+            try:
+                made = self.opened(sample)
+            except KeyboardInterrupt:    # while metadata were read; what came is not lost by it
+                made = self.opened(sample)
+                interrupt_main()
         except Exception:
             self.refused += 1
             return 0
-        if made is None:
+        if made is None or self.mailbox.offer(made, True):
             return 0
         wait = self.wait
         if self.patient and sample.congestion_control == self.drop:
@@ -160,6 +170,8 @@ cdef class Inbox:
 
     cdef TransportEnvelope opened(self, sample):
         cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
+        cdef Header head
+        cdef tuple more
         memory, attachment = self.memory(sample.payload), sample.attachment
         made.key = str(sample.key_expr)
         if attachment is None:    # of a program that knows nothing of us
@@ -168,10 +180,15 @@ cdef class Inbox:
             made.timestamp_ns = time_ns()
             made.payload = memory
             return made
-        source, made.sequence, made.timestamp_ns, nth, metadata, dtype, shape = unpack(attachment.to_bytes(), len(memory))
-        made.payload = memory if dtype is None else NDARRAY(shape, dtype, memory)
-        made.metadata = None if metadata is None else MappingProxyType(metadata)
-        return made if self.count(source, made.key, nth) or not self.once else None
+        more = read_into(&head, attachment.to_bytes(), len(memory))
+        made.sequence, made.timestamp_ns = head.sequence, head.timestamp_ns
+        if more is None:
+            made.payload = memory
+        else:
+            metadata, dtype, shape = more
+            made.payload = memory if dtype is None else NDARRAY(shape, dtype, memory)
+            made.metadata = None if metadata is None else MappingProxyType(metadata)
+        return made if self.count(head.source, made.key, head.nth) or not self.once else None
 
     cdef object memory(self, content):
         # bytes, or a read-only view of shared memory
@@ -182,7 +199,7 @@ cdef class Inbox:
         found = in_shared(buffer, len(content))
         return bytes(buffer) if found is None else memoryview(found).toreadonly()
 
-    cdef bint count(self, source, str key, long long nth) except -1:
+    cdef bint count(self, uint64_t source, str key, long long nth) except -1:
         # whether it is newer than those before; one that comes late was counted as lost before
         who = (source, key)
         last = self.last.get(who)

@@ -31,6 +31,7 @@ class TransportSubscription:
         self._callback = callback
         self._failed = 0
         self._inbox: Any = None  # counts what came from other programs
+        self._source: Any = mailbox  # where messages are taken
 
     def _start(self) -> None:
         if self._callback is not None:
@@ -49,28 +50,28 @@ class TransportSubscription:
 
     def recv(self) -> TransportEnvelope:
         """Wait for the next message and return it. InvalidStateError when the subscription has ended and is empty."""
-        return self._mailbox.get()
+        return self._source.get()
 
     def recv_timeout(self, seconds: float) -> TransportEnvelope | None:
         """Return the next message, or None if there was none within so many seconds; see :meth:`recv`."""
-        return self._mailbox.get(seconds)
+        return self._source.get(seconds)
 
     def try_recv(self) -> TransportEnvelope | None:
         """Return the next message, or None if there is none; see :meth:`recv`."""
-        return self._mailbox.get_now()
+        return self._source.get_now()
 
     def latest(self) -> TransportEnvelope | None:
         """Return the newest message and drop the older ones (counted as ``skipped``), or None; see :meth:`recv`."""
-        return self._mailbox.latest()
+        return self._source.latest()
 
     def drain(self) -> list[TransportEnvelope]:
         """Return all messages that wait, also after the end."""
-        return self._mailbox.drain()
+        return self._source.drain()
 
     def __iter__(self) -> Iterator[TransportEnvelope]:
         while True:
             try:
-                envelope = self._mailbox.get()
+                envelope = self._source.get()
             except InvalidStateError:
                 return
             yield envelope
@@ -78,11 +79,11 @@ class TransportSubscription:
     async def recv_async(self) -> TransportEnvelope:
         """Return the next message without holding up the event loop; see :meth:`recv`."""
         while True:
-            envelope = self._mailbox.get_now()
+            envelope = self._source.get_now()
             if envelope is not None:
                 return envelope
             waiter = _LoopWaiter()
-            if not self._mailbox.enlist(waiter):
+            if not self._source.enlist(waiter):
                 continue
             try:
                 await waiter.future

@@ -37,18 +37,7 @@ cdef enum:
     MOST_DIMENSIONS = 32
 
 
-cdef packed struct Header:
-    unsigned char magic
-    unsigned char version
-    unsigned char kind
-    unsigned char dimensions
-    uint16_t text
-    uint16_t nothing
-    uint64_t source
-    int64_t sequence
-    int64_t timestamp_ns
-    int64_t nth
-
+cdef object NDARRAY = np.ndarray
 cdef object DTYPE = re.compile(r"[<>|=](?:[biufcSU]\d{1,9}|[mM]8(?:\[\d{0,9}[a-zA-Z]{1,2}\])?)", re.ASCII).fullmatch
 
 
@@ -73,6 +62,10 @@ def pack(source, sequence, timestamp_ns, nth, bytes more not None, payload):
     payload : bytes, ndarray or another buffer
         An array has a dtype that :func:`dtype_bytes` takes.
     """
+    return packed_of(source, sequence, timestamp_ns, nth, more, payload)
+
+
+cdef bytes packed_of(uint64_t source, int64_t sequence, int64_t timestamp_ns, int64_t nth, bytes more, payload):
     cdef Header head
     cdef bytes text = b"", made
     cdef char* at
@@ -81,7 +74,7 @@ def pack(source, sequence, timestamp_ns, nth, bytes more not None, payload):
     head.magic, head.version = MAGIC, VERSION
     head.source, head.sequence, head.timestamp_ns, head.nth = source, sequence, timestamp_ns, nth
     shape = ()
-    if isinstance(payload, np.ndarray):
+    if type(payload) is not bytes and isinstance(payload, NDARRAY):
         text, shape = dtype_bytes(payload.dtype), payload.shape
         head.kind, head.dimensions, head.text = 1, <unsigned char>len(shape), <uint16_t>len(text)
     made = PyBytes_FromStringAndSize(NULL, sizeof(Header) + 8 * head.dimensions + len(text) + len(more))
@@ -105,13 +98,19 @@ def unpack(bytes attachment not None, Py_ssize_t size):
         It is no attachment of ours, of another version, cut off, or does not fit the payload.
     """
     cdef Header head
+    metadata, dtype, shape = read_into(&head, attachment, size) or (None, None, ())
+    return head.source, head.sequence, head.timestamp_ns, head.nth, metadata, dtype, shape
+
+
+cdef tuple read_into(Header* head, bytes attachment, Py_ssize_t size):
+    # (metadata, dtype, shape); None for bytes without metadata
     cdef const char* at = PyBytes_AS_STRING(attachment)
     cdef Py_ssize_t left = PyBytes_GET_SIZE(attachment)
     cdef int64_t extent
     cdef int k
     if left < <Py_ssize_t>sizeof(Header):
         raise CodecError(f"expected an attachment of at least {sizeof(Header)} bytes, got {left}")
-    memcpy(&head, at, sizeof(Header))
+    memcpy(head, at, sizeof(Header))
     at, left = at + sizeof(Header), left - <Py_ssize_t>sizeof(Header)
     if head.magic != MAGIC or head.version != VERSION or head.nothing or head.kind > 1:
         raise CodecError(f"expected an attachment of version {VERSION}, got one that begins with {attachment[:8]!r}")
@@ -121,6 +120,8 @@ def unpack(bytes attachment not None, Py_ssize_t size):
         raise CodecError(f"expected at most {MOST_DIMENSIONS} dimensions, none for bytes, got {head.dimensions}")
     if left < 8 * head.dimensions + head.text or left - 8 * head.dimensions - head.text > MOST_METADATA:
         raise CodecError(f"expected the shape, the dtype and at most {MOST_METADATA} bytes of metadata, got {left} bytes")
+    if not head.kind and not left:
+        return None
     dtype, shape = None, ()
     if head.kind:
         extents = []
@@ -132,7 +133,7 @@ def unpack(bytes attachment not None, Py_ssize_t size):
         at, left = at + head.text, left - head.text
         fits(shape, dtype.itemsize, size)
     metadata = metadata_of(at[:left]) if left else None
-    return head.source, head.sequence, head.timestamp_ns, head.nth, metadata, dtype, shape
+    return metadata, dtype, shape
 
 
 def metadata_bytes(metadata):

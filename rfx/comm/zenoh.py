@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rfx.arrays import number
+from rfx.comm.feed import Feed
 from rfx.comm.keys import KeyExpr
+from rfx.comm.mailbox import Mailbox
+from rfx.comm.post import Inbox
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, MissingDependencyError, RfxConnectionError
 
-_AHEAD = 256  # messages that wait for the thread of a line
-_PATIENCE_S = 5.0
+_AHEAD = 256  # messages that wait in the queue of a feed
 MODES = ("peer", "client")
 _WITH_PORT = re.compile(r"(?:tcp|udp|tls|quic|ws)/(?:\[[^][\s/]+\]|[^][\s/:?#]+):(\d{1,5})(?:\?[^\s#]*)?(?:#\S*)?")
 _WITHOUT_PORT = re.compile(r"(?:unixsock-stream|unixpipe|serial|vsock)/\S+")
@@ -55,9 +57,9 @@ class Session:
         self.raw = raw
         self.mode, self.connect, self.listen = mode, connect, listen
         self.key_prefix, self.shared_memory = key_prefix, shared_memory
-        self._lines: set[Line] = set()
+        self._feeds: set[Feed] = set()
         # also when the program ends: a session with callbacks that outlives the interpreter's end waits for ever
-        self._close = weakref.finalize(self, _end, raw, self._lines)
+        self._close = weakref.finalize(self, _end, raw, self._feeds)
 
     @property
     def closed(self) -> bool:
@@ -88,15 +90,16 @@ class Session:
             raise InvalidStateError("expected an open session, got one that is closed")
         return self.raw.declare_subscriber(str(KeyExpr(pattern)), load().handlers.Callback(function, indirect=False))
 
-    def line(self, pattern: str, function: Callable[[Any], Any]) -> "Line":
-        """Have ``function(sample)`` called for each message in a thread of its own; 256 more can wait for it.
+    def feed(self, pattern: str, inbox: Inbox, mailbox: Mailbox) -> Feed:
+        """Have ``inbox(sample)``, which puts into ``mailbox``, called for each message; 256 more can wait for it.
 
-        Many small messages go faster than with :meth:`subscribe`: while the function runs, others come in.
+        Who takes them by :meth:`Feed.get` does so in its own thread, and another is there while nobody does.
         """
         if self.closed:
             raise InvalidStateError("expected an open session, got one that is closed")
-        subscriber = self.raw.declare_subscriber(str(KeyExpr(pattern)), load().handlers.FifoChannel(_AHEAD))
-        return Line(subscriber, function, self._lines)
+        zenoh = load()
+        subscriber = self.raw.declare_subscriber(str(KeyExpr(pattern)), zenoh.handlers.FifoChannel(_AHEAD))
+        return Feed(subscriber, inbox, mailbox, zenoh.ZError, self._feeds)
 
     def close(self) -> None:
         """End it: what it declared is gone, its sockets are closed. A second time does nothing."""
@@ -113,52 +116,12 @@ class Session:
         return f"Session(mode={self.mode!r}{where}{', closed' if self.closed else ''})"
 
 
-class Line:
-    """What :meth:`Session.line` returns: a thread that takes messages, until :meth:`undeclare` or the session's end."""
-
-    def __init__(self, subscriber: Any, function: Callable[[Any], Any], lines: "set[Line]") -> None:
-        self._subscriber, self._lines, self._function = subscriber, lines, function
-        handler, ended = subscriber.handler, load().ZError
-
-        def work() -> None:
-            receive, more = handler.recv, handler.try_recv
-            try:
-                while True:
-                    function(receive())
-                    while (sample := more()) is not None:
-                        function(sample)
-            except ended:
-                return
-
-        self._thread = threading.Thread(target=work, name="rfx:line", daemon=True)
-        lines.add(self)
-        self._thread.start()
-
-    def undeclare(self) -> None:
-        """Take no more; what was there is given to the function first. A second time does nothing."""
-        if self in self._lines:
-            self._lines.discard(self)
-            self._subscriber.undeclare()
-        self.join()
-
-    def stop(self) -> None:
-        """Have a function that waits give up, where it has a method ``stop`` for that."""
-        stop = getattr(self._function, "stop", None)
-        if stop is not None:
-            stop()
-
-    def join(self) -> None:
-        """Wait for the thread, which ends when nothing comes any more."""
-        if self._thread is not threading.current_thread():
-            self._thread.join(_PATIENCE_S)
-
-
-def _end(raw: Any, lines: set[Line]) -> None:
+def _end(raw: Any, feeds: set[Feed]) -> None:
     raw.close()
-    while lines:
-        line = lines.pop()
-        line.stop()
-        line.join()
+    while feeds:
+        feed = feeds.pop()
+        feed.stop()
+        feed.join()
 
 
 def open_session(

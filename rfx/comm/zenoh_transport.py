@@ -34,7 +34,8 @@ class ZenohTransport(Transport):
     - ``publish`` without a profile waits where the way is full. Where another program takes nothing for 5 seconds, its
       connection is ended;
     - 256 messages more than its capacity are on the way to a subscription; where it waits (``overflow="block"``) and they
-      are there too, it holds up what else comes to this transport;
+      are there too, it holds up what else comes to this transport. Any subscription does so where more come within the
+      4 ms after a ``recv``, until they have passed;
     - in the ``counts`` of a subscription are ``refused`` (what it could not read), ``lost`` (gaps in what a sender sent)
       and ``shared`` (what lay in shared memory).
 
@@ -167,7 +168,8 @@ class ZenohTransport(Transport):
             if latched:
                 declared = LatchedSubscriber(zenoh, self.session.raw, str(expression), inbox)
             else:
-                declared = self.session.line(str(expression), inbox)
+                declared = self.session.feed(str(expression), inbox, mailbox)
+                subscription._source = declared
             self._subscriptions[mailbox] = declared, inbox
         subscription._inbox = inbox
 

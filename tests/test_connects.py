@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from rfx.cli.demo import child_environment, robot_command
 from rfx.errors import RfxTimeoutError
@@ -40,6 +41,11 @@ def held():
         "sockets": sum(name.startswith("socket:") for name in files),
         "files": len(files),
     }
+
+
+def nothing_more_than(before):
+    """Whether this process holds no more than it did; what ends in its own time is waited for, and may be less."""
+    return wait_for(lambda: all(held()[what] <= count for what, count in before.items()))
 
 
 def resident():
@@ -77,7 +83,7 @@ def test_connects_over_dds_leave_nothing_behind(domain_id):
         before, memory = held(), resident()
         for i in range(CONNECTS):
             once(i)
-        assert held() == before
+        assert nothing_more_than(before), (held(), before)
         grown = resident() - memory
         print(f"{CONNECTS} connects: {grown / 1024:.0f} KiB more, {len(leases)} leases, {before}")
         assert grown < 3 * MIB + 1024 * CONNECTS
@@ -96,7 +102,7 @@ def test_connects_to_nobody_leave_nothing_behind(domain_id):
     before = held()
     for _ in range(20):
         once()
-    assert held() == before
+    assert nothing_more_than(before), (held(), before)
 
 
 def test_a_thousand_connects_to_a_recording_leave_nothing_behind(tmp_path):
@@ -113,5 +119,5 @@ def test_a_thousand_connects_to_a_recording_leave_nothing_behind(tmp_path):
     before, memory = held(), resident()
     for _ in range(1000):
         once()
-    assert held() == before
+    assert nothing_more_than(before), (held(), before)
     assert resident() - memory < 4 * MIB

@@ -423,6 +423,20 @@ def test_a_robot_that_stays_without_state_ends_the_node_with_the_reason(transpor
     assert node.state == NodeState.Stopped
 
 
+def test_a_stop_that_comes_before_the_loop_has_begun_holds(transport, cart, monkeypatch):
+    run, gate = RobotNode._run, threading.Event()
+    monkeypatch.setattr(RobotNode, "_run", lambda self, loop: gate.wait(10) and run(self, loop))
+    node = RobotNode(transport, cart, "cart", rate_hz=100).start()
+    stopping = threading.Thread(target=node.stop)
+    stopping.start()
+    assert wait_for(lambda: node._stopping)
+    time.sleep(0.05)
+    gate.set()
+    stopping.join()
+    assert not node.is_running
+    assert node.state == NodeState.Stopped
+
+
 def test_a_state_that_does_not_return_shows_in_the_status_and_holds_up_nothing(
     quick_beat, transport, cart, monkeypatch
 ):

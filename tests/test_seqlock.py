@@ -250,10 +250,14 @@ def test_threads_are_clean_under_the_thread_sanitizer(tmp_path):
 
 
 def test_the_thread_sanitizer_sees_plain_reads(tmp_path):
-    done = run(compiled(tmp_path, "-fsanitize=thread", "-Wno-tsan", "-DPLAIN_READS"), "2000")
-    if "unexpected memory mapping" in done.stderr:
-        pytest.skip("the thread sanitizer does not run on this kernel")
-    assert "data race" in done.stderr
+    program = compiled(tmp_path, "-fsanitize=thread", "-Wno-tsan", "-DPLAIN_READS")
+    for _ in range(20):  # it sees a race only where the threads' turns fall so
+        done = run(program, "2000")
+        if "unexpected memory mapping" in done.stderr:
+            pytest.skip("the thread sanitizer does not run on this kernel")
+        if "data race" in done.stderr:
+            return
+    pytest.fail(f"expected a data race, got {done.stdout!r} {done.stderr[-2000:]!r}")
 
 
 def test_a_writer_killed_at_any_step_leaves_whole_rows_and_their_count(tmp_path):

@@ -29,7 +29,7 @@ PATIENCE_S = 10.0
 HUNG_S = 1.0  # a state that takes longer than this is no state
 TOLD = QoS(
     "best_effort", 64, "drop", "data_high"
-)  # of events and status: nobody holds up the dead man by not listening
+)  # events and status: who does not listen does not hold up the dead man
 STOP_S = 5.0  # for how long stop() waits for a state that does not come
 
 
@@ -116,6 +116,7 @@ class RobotNode:
         self._ended.set()
         self._last_state_s = self._last_beat_s = 0.0
         self._held = False  # whether there is something to let go
+        self._stopping = False  # a loop that has not begun yet forgets that it was stopped; its first tick does not
 
     # -- life
 
@@ -135,7 +136,7 @@ class RobotNode:
         return self
 
     def _begin(self, robot: Any) -> None:
-        self._robot, self._error, self._fatal, self._held = robot, None, None, True
+        self._robot, self._error, self._fatal, self._held, self._stopping = robot, None, None, True, False
         self._services, self._commands, self._commander, self._announced = [], None, None, None
         self._commander = Commander(robot, self.command_timeout_s, self._tell)
         self._commands = self._transport.subscribe(f"{self._key}/command", capacity=256)
@@ -202,6 +203,7 @@ class RobotNode:
                 return
             if self._commander is not None:
                 self._commander.close()  # first of all the robot stops
+            self._stopping = True
             self._loop.stop()
             if threading.current_thread() is self._main or self._ended.wait(STOP_S):
                 return
@@ -227,6 +229,8 @@ class RobotNode:
     # -- what goes out
 
     def _tick(self, iteration: int, dt: float) -> bool:
+        if self._stopping:
+            return False
         try:
             payload = pack_value(dict(self._robot.state()))
             self._transport.publish(f"{self._key}/state", payload, qos=QoS.SENSOR)

@@ -8,6 +8,7 @@ classes do the work.
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -75,7 +76,6 @@ class _SharedDomains:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[int, tuple[Domain, str | None, int]] = {}
-        self.lent: set[int] = set()  # those whose entities are used by links without the GIL: freed by their last user
 
     def acquire(self, domain_id: int, interface: str | None) -> None:
         with self._lock:
@@ -94,8 +94,6 @@ class _SharedDomains:
             domain, interface, users = self._open.pop(domain_id)
             if users > 1:
                 self._open[domain_id] = (domain, interface, users - 1)
-            elif domain_id in self.lent:
-                self.lent.discard(domain_id)
             else:
                 _delete(domain)
 
@@ -147,6 +145,7 @@ class CycloneDomain:
         self.interface = interface
         self.raw = raw_available() if raw is None else bool(raw)
         self._endpoints: list[RawReader | RawWriter] = []
+        self._links: weakref.WeakSet[Any] = weakref.WeakSet()  # native ones, that use the entities without the GIL
         self._topics: dict[str, tuple[type, Topic]] = {}
         self._discovered: Any = None
         self._closed = False
@@ -226,12 +225,13 @@ class CycloneDomain:
             return
         self._closed = True
         self._discovered = None
+        for link in list(self._links):
+            link.close()
         for endpoint in self._endpoints:
             endpoint.close()
         self._endpoints.clear()
         self._topics.clear()
-        if self.domain_id not in _domains.lent:
-            _delete(self._participant)
+        _delete(self._participant)
         self._participant = None
         _domains.release(self.domain_id)
 
@@ -351,6 +351,7 @@ class RawWriter:
     def __init__(self, domain: CycloneDomain, topic: str, message: Any, qos: Qos) -> None:
         self.topic = topic
         self._raw = domain.raw
+        self._lock = threading.Lock()  # a topic's type is not freed while a message is checked against it
         self._writer: Any = DataWriter(domain._participant, domain._topic(topic, message), qos=qos)
 
     def __repr__(self) -> str:
@@ -363,19 +364,21 @@ class RawWriter:
 
     def write(self, data: bytes) -> None:
         """Send a message's CDR bytes, header included."""
-        writer = _open(self._writer, self)
-        if not self._raw:
-            writer.write(writer.data_type.deserialize(data))
-            return
-        if len(data) % 4:
-            data = data + bytes(-len(data) % 4)
-        code = _clayer.ddspy_write(writer._ref, data)
+        with self._lock:
+            writer = _open(self._writer, self)
+            if not self._raw:
+                writer.write(writer.data_type.deserialize(data))
+                return
+            if len(data) % 4:
+                data = data + bytes(-len(data) % 4)
+            code = _clayer.ddspy_write(writer._ref, data)
         if code < 0:
             raise RfxConnectionError(f"writing to {self.topic} failed: {DDSException(code, '')}")
 
     def close(self) -> None:
-        """Leave the topic."""
-        self._writer = None
+        """Leave the topic, once nobody writes."""
+        with self._lock:
+            self._writer = None
 
 
 def _open(entity: Any, owner: Any) -> Any:

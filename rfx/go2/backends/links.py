@@ -45,11 +45,11 @@ def _library_reason() -> str:
 def _native(domain: Any, reader: Any, writer: Any) -> Link:
     from cyclonedds.internal import DDS
 
-    from rfx.go2.backends import cyclone, native
+    from rfx.go2.backends import native
 
-    keep = (domain._participant, domain._topics.copy(), cyclone._domains._open.get(domain.domain_id))
-    cyclone._domains.lent.add(domain.domain_id)
-    return native.NativeLink(reader, writer, DDS._dll_handle, keep)
+    link = native.NativeLink(reader, writer, DDS._dll_handle, (domain._participant, domain._topics.copy()))
+    domain._links.add(link)
+    return link
 
 
 def _self_test(domain: Any) -> str:

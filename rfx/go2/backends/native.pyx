@@ -4,15 +4,18 @@ cyclonedds' Python package brings its C library along. Its functions for CDR byt
 is loaded already, and are used only where the library is of a version that is known, all functions are there and a
 message written to a topic of our own comes back unchanged (:func:`rfx.go2.backends.links.native_reason`).
 
-Signatures: dds/dds.h, dds/ddsi/ddsi_serdata.h of CycloneDDS 11. Every entity is a handle that the library checks, so
-that a handle whose entity is gone gives an error code. The link keeps the entities' Python objects until it is closed.
+Signatures: dds/dds.h, dds/ddsi/ddsi_serdata.h of CycloneDDS 11. Every entity is a handle that the library checks, but
+what a handle leads to (the topic's type, which a message is checked against) is freed with the entity. So each call is
+counted, and closing waits until nobody is inside before it lets the entities' Python objects go.
 """
 
 import ctypes
+import time
 
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t, uintptr_t
 
 from rfx.go2.link cimport TAKE_ENDED, TAKE_FAILED, TAKE_NOTHING, Link
+from rfx.kernels.lock cimport Lock, lock_leave, lock_take
 
 from rfx.errors import InvalidStateError, MissingDependencyError, RfxConnectionError
 
@@ -47,6 +50,9 @@ ctypedef int32_t (*writecdr_fn)(int32_t, void*) noexcept nogil
 ctypedef int32_t (*wait_fn)(int32_t, intptr_t*, size_t, int64_t) noexcept nogil
 
 cdef struct native_t:
+    Lock lock               # over the next two
+    int users               # calls that are inside
+    bint closing            # no more of them
     int32_t reader, writer, waitset
     takecdr_fn takecdr
     size_fn size
@@ -61,6 +67,33 @@ FUNCTIONS = (
     "dds_takecdr", "ddsi_serdata_size", "ddsi_serdata_to_ser", "ddsi_serdata_unref", "dds_get_entity_sertype",
     "ddsi_serdata_from_ser_iov", "dds_writecdr", "dds_waitset_wait")
 INFO_SIZE = sizeof(info_t)
+CLOSING_S = 0.0005          # between looks whether everybody has left
+
+
+# Whether a call may begin; it ends with `leave`.
+cdef bint enter(native_t* n) noexcept nogil:
+    cdef bint may
+    lock_take(&n.lock)
+    may = not n.closing
+    n.users += may
+    lock_leave(&n.lock)
+    return may
+
+
+cdef void leave(native_t* n) noexcept nogil:
+    lock_take(&n.lock)
+    n.users -= 1
+    lock_leave(&n.lock)
+
+
+# Refuses further calls and returns how many are inside.
+cdef int shut(native_t* n) noexcept nogil:
+    cdef int users
+    lock_take(&n.lock)
+    n.closing = True
+    users = n.users
+    lock_leave(&n.lock)
+    return users
 
 
 # Takes all there is and keeps the newest; an older one is let go. Messages longer than `cap` are left out.
@@ -86,8 +119,7 @@ cdef Py_ssize_t take_all(native_t* n, unsigned char* buf, Py_ssize_t cap) noexce
     return got
 
 
-cdef Py_ssize_t take_native(void* ctx, unsigned char* buf, Py_ssize_t cap, int64_t timeout_ns) noexcept nogil:
-    cdef native_t* n = <native_t*>ctx
+cdef Py_ssize_t take_or_wait(native_t* n, unsigned char* buf, Py_ssize_t cap, int64_t timeout_ns) noexcept nogil:
     cdef Py_ssize_t got = take_all(n, buf, cap)
     cdef int32_t woken
     if got != TAKE_NOTHING or timeout_ns <= 0:
@@ -99,9 +131,16 @@ cdef Py_ssize_t take_native(void* ctx, unsigned char* buf, Py_ssize_t cap, int64
     return got if got != TAKE_NOTHING else TAKE_ENDED
 
 
-# 0, or what DDS answers; -1 for bytes that are not of the topic's type.
-cdef int write_native(void* ctx, const unsigned char* data, Py_ssize_t size) noexcept nogil:
+cdef Py_ssize_t take_native(void* ctx, unsigned char* buf, Py_ssize_t cap, int64_t timeout_ns) noexcept nogil:
     cdef native_t* n = <native_t*>ctx
+    cdef Py_ssize_t got = TAKE_FAILED
+    if enter(n):
+        got = take_or_wait(n, buf, cap, timeout_ns)
+        leave(n)
+    return got
+
+
+cdef int write_checked(native_t* n, const unsigned char* data, Py_ssize_t size) noexcept nogil:
     cdef const void* sertype = NULL
     cdef iovec_t part
     cdef void* made
@@ -113,6 +152,16 @@ cdef int write_native(void* ctx, const unsigned char* data, Py_ssize_t size) noe
     if <uintptr_t>made < INVALID:
         return -1
     return n.writecdr(n.writer, made)
+
+
+# 0, or what DDS answers; -1 for bytes that are not of the topic's type, or a link that is closed.
+cdef int write_native(void* ctx, const unsigned char* data, Py_ssize_t size) noexcept nogil:
+    cdef native_t* n = <native_t*>ctx
+    cdef int code = -1
+    if enter(n):
+        code = write_checked(n, data, size)
+        leave(n)
+    return code
 
 
 cdef class NativeLink(Link):
@@ -136,6 +185,7 @@ cdef class NativeLink(Link):
 
     cdef native_t n
     cdef object reader, entities
+    cdef object __weakref__         # a domain closes the links on it
 
     def __init__(self, reader, writer, library, keep=None):
         cdef list found = []
@@ -169,10 +219,21 @@ cdef class NativeLink(Link):
             guard.set(False)
             self.reader._woken.clear()
 
+    def fail(self, what):
+        """Raise RfxConnectionError, or InvalidStateError where the link was closed meanwhile."""
+        self.check()
+        super().fail(what)
+
     def close(self):
-        """Let go of the reader; calling it again does nothing."""
-        if self.entities is not None:
-            self.closed = True
-            self.n.reader = self.n.writer = self.n.waitset = 0
-            self.entities = None
-            self.reader.close()
+        """End what goes on in other threads, and let go of the reader; calling it again does nothing."""
+        cdef int users
+        self.closed = True
+        while self.entities is not None:
+            with nogil:
+                users = shut(&self.n)
+            if users == 0:
+                self.entities = None
+                self.reader.close()
+                return
+            self.reader.wake()
+            time.sleep(CLOSING_S)

@@ -54,9 +54,9 @@ def _leased(domain):
             yield True
 
 
-@pytest.fixture
-def domain_id():
-    """A DDS domain for each test that no other test has on this machine, also of another run of this suite."""
+@contextlib.contextmanager
+def a_domain():
+    """A DDS domain that no other test has on this machine, also of another run of this suite, until the end of the block."""
     share = max(1, _DOMAINS // _WORKERS)  # of the domains, for each of the processes that tests are divided among
     for _ in range(600):
         domain = 1 + (_WORKER * share + next(_candidates) % share) % _DOMAINS
@@ -66,3 +66,17 @@ def domain_id():
                 return
         time.sleep(0.1)
     pytest.fail(f"expected a free DDS domain among 1 to {_DOMAINS}, all are in use")
+
+
+@pytest.fixture
+def domain_id():
+    """A DDS domain for each test."""
+    with a_domain() as domain:
+        yield domain
+
+
+@pytest.fixture(scope="module")
+def module_domain_id():
+    """A DDS domain for all tests of a module."""
+    with a_domain() as domain:
+        yield domain

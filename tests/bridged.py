@@ -1,19 +1,12 @@
 """A bridge in a thread, and addresses for it."""
 
 import contextlib
-import socket
 import threading
 
+from endpoints import free_endpoint as free_endpoint
 from waiting import wait_for
 
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
-
-
-def free_endpoint():
-    """A TCP endpoint on the loopback interface that nobody listens at."""
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{link.getsockname()[1]}"
 
 
 @contextlib.contextmanager

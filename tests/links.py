@@ -1,18 +1,12 @@
 """Transports for tests that hold on each kind: two ends of one link, as two programs have them."""
 
 import importlib.util
-import socket
+
+from endpoints import free_endpoint
 
 from rfx.comm import Transport
 
 KINDS = ["inproc"] + ["zenoh"] * (importlib.util.find_spec("zenoh") is not None)
-
-
-def free_endpoint():
-    """Return an address on the loopback interface where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{probe.getsockname()[1]}"
 
 
 def open_link(kind):

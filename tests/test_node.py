@@ -128,7 +128,7 @@ def test_the_state_goes_out_at_a_rate_that_does_not_drift(link):
         sent = [m.timestamp_ns for m in received]
         late = [(t - sent[0]) / 1e9 - round((t - sent[0]) / 1e7) / 100 for t in sent]
         assert sorted(sent) == sent
-        assert np.median(np.abs(late)) < 0.005
+        assert np.median(np.abs(late)) <= 0.005
         state = unpack_value(received[-1].payload)
         assert state["wheels"].dtype == np.float32
         assert state["wheels"].shape == (4,)
@@ -201,11 +201,12 @@ def test_what_is_refused_reaches_the_caller_and_is_told_to_all(node, client, car
 
 def test_a_refused_command_does_not_keep_a_robot_going(node, client, cart):
     client.call("drive", speed=0.5)
-    end = time.monotonic() + 0.6
-    while time.monotonic() < end:
+
+    def stopped():
         client.send("drive", speed=7)
-        time.sleep(0.02)
-    assert cart.told == ["drive", "stop"]
+        return cart.told == ["drive", "stop"]
+
+    assert wait_for(stopped)
 
 
 def test_nan_never_comes_to_the_robot(node, client, cart, transport):
@@ -317,7 +318,9 @@ def test_a_storm_of_commands_ends_with_the_stop_and_each_is_accounted_for(transp
             t.start()
         for t in threads:
             t.join()
-        assert wait_for(lambda: len(node._commands) == 0)
+        with client.subscribe("events", 4096) as heard:  # what was sent last comes to its turn last
+            client.send("sleep")
+            assert wait_for(lambda: any(e.get("command") == "sleep" for e in events(heard)))
         client.stop()
         assert wait_for(lambda: not node._commander._orders and node._commander._running is None)
         told = len(cart.told)
@@ -356,6 +359,7 @@ def test_a_command_that_waited_too_long_is_not_applied(node, client, cart):
     client.send("slow")
     assert cart.entered.wait(10)
     client.send("drive", speed=1)
+    assert wait_for(lambda: len(node._commander._orders) == 1)
     time.sleep(0.3)
     cart.gate.set()
     assert wait_for(lambda: node.status()["counts"]["refused"] == 1)
@@ -378,7 +382,7 @@ def test_a_call_whose_caller_gives_up_while_it_waits_is_never_done(node, client,
     client.send("slow")
     assert cart.entered.wait(10)
     with pytest.raises(RfxTimeoutError, match="is still at work"):
-        client.call("paint", timeout=0.2)
+        client.call("paint", timeout=0.6)
     assert wait_for(lambda: not node._commander._orders)
     cart.gate.set()
     assert client.call("park")
@@ -563,13 +567,22 @@ def test_a_robot_that_does_not_say_its_commands_is_watched_after_each(transport)
 def test_the_list_shows_the_nodes_that_run(quick_beat, link):
     here, there = link
     with RobotNode(there, Cart(), "left"), RobotNode(there, Cart(), "right", rate_hz=10) as right:
-        found = list_nodes(here, seconds=0.5)
-        assert [n["name"] for n in found] == ["left", "right"]
-        assert (found[1]["robot"], found[1]["state"], found[1]["rate_hz"]) == ("cart", "running", 10.0)
+
+        def listed(states):
+            found = list_nodes(here, seconds=0.5)
+            return {n["name"]: n["state"] for n in found} == states and found
+
+        both = {"left": "running", "right": "running"}
+        assert wait_for(lambda: listed(both), 30)
+        found = listed(both)
+        assert [(n["name"], n["robot"], n["rate_hz"]) for n in found] == [
+            ("left", "cart", 50.0),
+            ("right", "cart", 10.0),
+        ]
         with Discovery(there).announce("mute", "robot", {"prefix": "rfx", "robot": "cart"}):
-            assert {n["name"]: n["state"] for n in list_nodes(here, seconds=0.5)}["mute"] == "silent"
+            assert wait_for(lambda: listed({**both, "mute": "silent"}), 30)
         right.stop()
-        assert [n["name"] for n in list_nodes(here, seconds=0.5)] == ["left"]
+        assert wait_for(lambda: listed({"left": "running"}), 30)
 
 
 def test_the_client_says_when_there_is_no_node(transport):

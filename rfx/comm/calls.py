@@ -129,7 +129,11 @@ def told(error: BaseException) -> dict[str, str]:
     else:
         names = [c.__name__ for c in type(error).__mro__]
         kind, base = names[0], next((name for name in names if name in _KNOWN), "")
-        text = str(error.args[0]) if isinstance(error, KeyError) and len(error.args) == 1 else str(error)
+        try:
+            text = str(error.args[0]) if isinstance(error, KeyError) and len(error.args) == 1 else str(error)
+        except Exception as worse:  # an error that cannot say what it is
+            text = f"(its text raises {type(worse).__name__})"
+        text = text.encode(errors="replace").decode()  # a value holds no half of a surrogate pair
     return {"kind": kind[:100], "base": base, "message": text[:_MOST_TEXT]}
 
 

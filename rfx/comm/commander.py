@@ -14,6 +14,7 @@ WAITING = 8  # commands at most
 RETRY_S = 0.2  # after a stop that failed
 CLOSING_STOPS = 3  # tries
 JOIN_S = 2.0  # for a command under way when it closes
+_FAILURES = (Exception, SystemExit)  # a robot's class that exits has failed, and ends nothing else
 _REFUSALS = (DTypeError, InvalidValueError, InvalidStateError)  # and nothing has changed
 
 Report = Callable[..., None]
@@ -71,6 +72,7 @@ class Commander:
         self._dead_man_due = False
         self._running: Order | None = None
         self._closing = self._closed = False
+        self._closer = False  # whether one is at it
         names = (
             "commands",
             "applied",
@@ -166,7 +168,7 @@ class Commander:
                 raise InvalidValueError("expected no arguments for stop, got some; the robot was stopped")
             self._count("applied")
             order.end(None)
-        except Exception as error:
+        except _FAILURES as error:
             self._count("refused")
             order.end(error)
         return order
@@ -182,7 +184,7 @@ class Commander:
                 order.end(InvalidStateError(f"{order.name} was overtaken: {reason}"))
             try:
                 value = self._robot.stop() if action is None else action()
-            except Exception as error:
+            except BaseException as error:
                 with self._watched:
                     self.counts["stop_failures"] += 1
                     first, self._stop_due = not self._stop_due, self._stop_due or reason
@@ -245,7 +247,7 @@ class Commander:
                     self._moved_s = order.at_s
                     self._watched.notify()
         if overtaken and not isinstance(error, _REFUSALS):
-            with contextlib.suppress(Exception):  # reported, and tried again
+            with contextlib.suppress(*_FAILURES):  # reported, and tried again
                 self._halt(f"a stop came while {order.name} ran")
 
     # -- the dead man
@@ -261,7 +263,7 @@ class Commander:
                     continue
             try:
                 self._halt_if_due()
-            except Exception:  # reported
+            except _FAILURES:  # reported
                 time.sleep(RETRY_S)
 
     def _left(self) -> float | None:
@@ -277,32 +279,43 @@ class Commander:
             if left is not None and left <= 0:
                 self._halt(again or f"no command for {self._timeout_s:g} s", dead_man=not again)
 
+    def _halt_at_last(self) -> None:
+        for attempt in range(CLOSING_STOPS):
+            try:
+                self._halt("the node stops")
+                return
+            except _FAILURES:  # reported
+                time.sleep(RETRY_S * (attempt + 1 < CLOSING_STOPS))
+
     def _count(self, name: str) -> None:
         with self._lock:
             self.counts[name] += 1
 
     def close(self) -> None:
-        """Take no more commands, stop a robot that was moved, end the threads. A second time does nothing."""
+        """Take no more commands, stop a robot that was moved, end the threads. A second time does nothing.
+
+        One that Ctrl+C interrupts while the robot stops can be done again.
+        """
         with self._lock:
-            if self._closing:
+            if self._closer:
                 return
-            self._closing = True
+            self._closing = self._closer = True
+            left, self._orders = list(self._orders), deque()  # what waits now must not begin once we have looked
+            self.counts["overtaken"] += len(left)
             running = self._running
             moved = self._moved or self._stop_due != "" or (running is not None and running.effect == Effect.Moves)
-        for attempt in range(CLOSING_STOPS if moved else 0):
-            try:
-                self._halt("the node stops")
-                break
-            except Exception:  # reported
-                time.sleep(RETRY_S * (attempt + 1 < CLOSING_STOPS))
+        try:
+            for order in left:
+                order.end(InvalidStateError(f"{order.name} was not begun: the node has stopped"))
+            if moved:
+                self._halt_at_last()
+        except BaseException:
+            self._closer = False
+            raise
         with self._lock:
             self._closed = True
-            left, self._orders = list(self._orders), deque()
-            self.counts["overtaken"] += len(left)
             self._change.notify_all()
             self._watched.notify_all()
-        for order in left:
-            order.end(InvalidStateError(f"{order.name} was not begun: the node has stopped"))
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(JOIN_S)

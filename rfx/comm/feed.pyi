@@ -4,6 +4,8 @@ from rfx.comm.envelope import TransportEnvelope
 from rfx.comm.mailbox import Mailbox
 from rfx.comm.post import Inbox
 
+def never_free(thing: Any) -> None: ...
+
 class Feed:
     def __init__(
         self, subscriber: Any, inbox: Inbox, mailbox: Mailbox, ended: type[Exception], feeds: set[Feed]

@@ -1,6 +1,7 @@
 """What takes messages out of Zenoh's own queue: whoever receives, in its own thread, or else a thread that is kept for it."""
 
 cimport cython
+from cpython.ref cimport Py_INCREF
 
 from rfx.comm.mailbox cimport Mailbox, rfx_step_back
 
@@ -14,6 +15,11 @@ cdef enum:
 cdef double NAP = 0.002    # seconds without a receiver after which the thread goes to work
 cdef double LONG_NAP = 0.25
 cdef double PATIENCE = 5.0
+
+
+def never_free(thing):
+    """Keep an object, also when the program ends and nobody has a reference to it any more."""
+    Py_INCREF(thing)
 
 
 @cython.final
@@ -56,7 +62,12 @@ cdef class Feed:
         self.bell.acquire()
         self.thread = threading.Thread(target=self._work, name="rfx:feed", daemon=True)
         feeds.add(self)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError:    # no more threads
+            feeds.discard(self)
+            subscriber.undeclare()
+            raise
 
     # -- who takes from the queue
 
@@ -86,7 +97,10 @@ cdef class Feed:
             naps = self.naps
             self.naps = self.naps_long = False
         if naps and self.bell.locked():
-            self.bell.release()
+            try:
+                self.bell.release()
+            except RuntimeError:    # another did just now
+                return 0
         return 0
 
     # -- for those who receive
@@ -239,8 +253,11 @@ cdef class Feed:
 
     def undeclare(self):
         """Take no more; what was there is put into the mailbox first. A second time does nothing."""
-        if self in self.feeds:
-            self.feeds.discard(self)
+        try:
+            self.feeds.remove(self)
+        except KeyError:    # by another just now, or the session has ended
+            pass
+        else:
             self.subscriber.undeclare()
         self.over = True
         self.ring()

@@ -4,6 +4,7 @@ Who publishes answers queries for the key, and then shows a token. Who subscribe
 there and those that come, and asks for the key of each: whichever of the two, or the connection between them, came last.
 """
 
+import contextlib
 import threading
 from typing import Any
 
@@ -25,12 +26,14 @@ class LatchedPublisher:
     """
 
     def __init__(self, zenoh: Any, raw: Any, key: str, source: int, **options: Any) -> None:
-        self.lock = threading.Lock()  # around what gives a message its number and sends it
+        self.lock = threading.RLock()  # around what gives a message its number and sends it
         self._key = key
         self._last: tuple[Any, bytes] | None = None
         self._publisher = raw.declare_publisher(key, **options)
         self._queryable = raw.declare_queryable(key, zenoh.handlers.Callback(self._answer, indirect=False))
-        self._raw, self._token_key, self._token = raw, f"{TOKENS}/{source:016x}/{key}", None
+        self._raw, self._token_key = raw, f"{TOKENS}/{source:016x}/{key}"
+        self._token: Any = None
+        self._over = False
 
     def put(self, content: Any, *, attachment: bytes) -> None:
         """Send a message, and keep it in place of the one before."""
@@ -38,6 +41,8 @@ class LatchedPublisher:
         self._publisher.put(content, attachment=attachment)
         if self._token is None:
             self._token = self._raw.liveliness().declare_token(self._token_key)
+            if self._over:  # by another thread just now
+                self._token.undeclare()
 
     def _answer(self, query: Any) -> None:
         with query:
@@ -52,6 +57,7 @@ class LatchedPublisher:
 
     def undeclare(self) -> None:
         """Keep nothing any more."""
+        self._over = True
         if self._token is not None:
             self._token.undeclare()
         self._queryable.undeclare()
@@ -81,13 +87,15 @@ class LatchedSubscriber:
     def _ask(self, token: Any) -> None:
         zenoh = self._zenoh
         if token.kind == zenoh.SampleKind.PUT:
-            key = str(token.key_expr).split("/", 3)[3]
-            self._raw.get(
-                key,
-                zenoh.handlers.Callback(self._answered, indirect=False),
-                target=zenoh.QueryTarget.ALL,
-                consolidation=zenoh.ConsolidationMode.NONE,
-            )
+            chunks = str(token.key_expr).split("/", 3)  # it may come from anybody
+            if len(chunks) == 4:
+                with contextlib.suppress(zenoh.ZError):  # the session is closed meanwhile
+                    self._raw.get(
+                        chunks[3],
+                        zenoh.handlers.Callback(self._answered, indirect=False),
+                        target=zenoh.QueryTarget.ALL,
+                        consolidation=zenoh.ConsolidationMode.NONE,
+                    )
 
     def _answered(self, reply: Any) -> None:
         if reply.ok is not None and reply.ok.attachment is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from rfx import arrays
 from rfx.comm.commander import Commander, Order
 from rfx.comm.discovery import Announcement, Discovery
-from rfx.comm.node_end import running
+from rfx.comm.node_end import close_all, running
 from rfx.comm.node_messages import NODE_KIND, NodeState, command_of, shortened, text_of
 from rfx.comm.node_robot import STATUS, STOP, Effect, NodeRobot, checked_robot, kind_of, robot_of
 from rfx.comm.parameters import node_key
@@ -27,9 +27,7 @@ log = logging.getLogger("rfx.node")
 BEAT_S = 1.0  # between two status messages, where nothing happens
 PATIENCE_S = 10.0
 HUNG_S = 1.0  # a state that takes longer than this is no state
-TOLD = QoS(
-    "best_effort", 64, "drop", "data_high"
-)  # events and status: who does not listen does not hold up the dead man
+TOLD = QoS("best_effort", 64, "drop", "data_high")  # who does not listen does not hold up the dead man
 STOP_S = 5.0  # for how long stop() waits for a state that does not come
 
 
@@ -112,11 +110,11 @@ class RobotNode:
         self._announced: Announcement | None = None
         self._loop: ControlLoop | None = None
         self._main: threading.Thread | None = None
+        self._last_state_s = self._last_beat_s = 0.0
         self._ended = threading.Event()  # set while nothing runs
         self._ended.set()
-        self._last_state_s = self._last_beat_s = 0.0
         self._held = False  # whether there is something to let go
-        self._stopping = False  # a loop that has not begun yet forgets that it was stopped; its first tick does not
+        self._starting = self._stopping = False  # a loop forgets a stop that comes before it has begun; a tick does not
 
     # -- life
 
@@ -125,18 +123,20 @@ class RobotNode:
         with self._control:
             if not self._ended.is_set():
                 return self
-            robot = checked_robot(self._make())
+            self._starting, self._stopping = True, False
             try:
-                self._begin(robot)
+                self._begin(checked_robot(self._make()))
             except BaseException:
+                self._stopping = True  # for the thread, where it came to be
                 self._let_go()
                 raise
-        running.add(self)
+            finally:
+                self._starting = False
         self._tell("started")
         return self
 
     def _begin(self, robot: Any) -> None:
-        self._robot, self._error, self._fatal, self._held, self._stopping = robot, None, None, True, False
+        self._robot, self._error, self._fatal, self._held = robot, None, None, True
         self._services, self._commands, self._commander, self._announced = [], None, None, None
         self._commander = Commander(robot, self.command_timeout_s, self._tell)
         self._commands = self._transport.subscribe(f"{self._key}/command", capacity=256)
@@ -148,50 +148,50 @@ class RobotNode:
             self._announced = discovery.announce(self.name, NODE_KIND, {"prefix": self.prefix, "robot": kind_of(robot)})
         self._last_state_s = time.monotonic()
         self._loop = ControlLoop(self.rate_hz, self._tick, name=f"rfx node {self.name}", spin_s=0.0)
+        listening = threading.Thread(target=self._listen, args=(self._commands, self._commander), daemon=True)
+        self._main = threading.Thread(target=self._run, args=(self._loop,), name=f"rfx node {self.name}", daemon=True)
+        listening.start()
         with self._lock:
             self._state = NodeState.Running
             self._counts["starts"] += 1
         self._ended.clear()
-        listening = threading.Thread(target=self._listen, args=(self._commands, self._commander), daemon=True)
-        self._main = threading.Thread(target=self._run, args=(self._loop,), name=f"rfx node {self.name}", daemon=True)
-        listening.start()
-        self._main.start()
+        running.add(self)
+        try:
+            self._main.start()
+        except RuntimeError as error:  # no more threads; whatever else is raised, there is one
+            self._fail(error)
+            self._end()
+            raise
 
     def _run(self, loop: ControlLoop) -> None:
         try:
             loop.run()
         except BaseException as error:
             self._fail(error)
-        self._let_go()
+        try:
+            self._let_go()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         with self._lock:
             self._state = NodeState.Stopped if self._fatal is None else NodeState.Failed
-        self._tell(str(self._state), error=self._fatal)
-        self._ended.set()
-        running.discard(self)
+        try:
+            self._tell(str(self._state), error=self._fatal)
+        finally:
+            self._ended.set()
+            running.discard(self)
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
             self._fatal = self._error = self._fatal or error
 
     def _let_go(self) -> None:
-        """Stop the robot, end the threads, close what was made. A second time does nothing."""
+        """Stop the robot first, end the threads, close what was made. A second time does nothing."""
         with self._lock:
             held, self._held = self._held, False
-        if not held:
-            return
-        for one in (self._announced, *self._services):
-            if one is not None:
-                one.close()
-        if self._commands is not None:
-            self._commands.close()
-        if self._commander is not None:
-            self._commander.close()
-        close = getattr(self._robot, "close", None)
-        if self._owned and callable(close):
-            try:
-                close()
-            except Exception as error:
-                self._fail(error)
+        made = [self._commander, self._announced, *self._services, self._commands, self._robot if self._owned else None]
+        close_all(made if held else (), self._fail)
 
     def stop(self) -> None:
         """End: a robot that was moved is stopped, one that the node made is closed. A second time does nothing.
@@ -199,21 +199,21 @@ class RobotNode:
         RfxTimeoutError where ``robot.state()`` does not return; the robot is stopped and closed then all the same.
         """
         with self._control:
-            if self._ended.is_set() or self._loop is None:
-                return
+            self._stopping = True
+            if self._starting or self._ended.is_set() or self._loop is None:
+                return  # starting: a signal handler asks, in the thread that starts
             if self._commander is not None:
                 self._commander.close()  # first of all the robot stops
-            self._stopping = True
             self._loop.stop()
             if threading.current_thread() is self._main or self._ended.wait(STOP_S):
                 return
             self._let_go()
-        raise RfxTimeoutError(
-            f"expected state() of the robot to return within {STOP_S:g} s, node {self.name} still waits"
-        )
+        raise RfxTimeoutError(f"expected state() of the robot to return within {STOP_S:g} s, node {self.name} waits")
 
     def restart(self) -> None:
-        """Stop, and start again; a robot that the node made is made anew."""
+        """Stop, and start again; a robot that the node made is made anew. Not from the robot's own ``state()``."""
+        if threading.current_thread() is self._main:
+            raise InvalidStateError(f"expected restart() of {self.name} from elsewhere than state() of its robot")
         with self._control:
             self.stop()
             self.start()
@@ -303,7 +303,7 @@ class RobotNode:
                 self._beat()
                 return
             order = commander.order(name, arguments)
-            error = order.error if order.done.is_set() and order.effect == Effect.Stops else None
+            error = order.error if order.effect == Effect.Stops else None
         except RfxError as refusal:
             error = refusal
             if isinstance(refusal, CodecError):
@@ -371,12 +371,12 @@ class RobotNode:
             ``commands`` (names, where the robot says them), ``moving``, ``state_age_s`` (since the newest state, or
             since the start), ``counts``.
         """
-        commander, robot = self._commander, self._robot
+        commander, robot, commands = self._commander, self._robot, self._commands
         with self._lock:
             counts = dict(self._counts)
             age = time.monotonic() - self._last_state_s
             state, error = self._state, self._error
-        counts["dropped_messages"] = 0 if self._commands is None else self._commands.dropped
+        counts["dropped_messages"] = 0 if commands is None else commands.dropped
         if state == NodeState.Running and age > HUNG_S + 1 / self.rate_hz:
             state, error = NodeState.Failing, RfxTimeoutError(f"state() of the robot has not returned for {age:.1f} s")
         return {

@@ -11,7 +11,7 @@ from rfx.comm.service import Service
 from rfx.comm.subscription import TransportSubscription
 from rfx.comm.transport import Transport
 from rfx.comm.values import pack_value, unpack_value
-from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, InvalidValueError
+from rfx.errors import CodecError, ConfigError, DTypeError, InvalidStateError, InvalidValueError, RfxError
 
 MOST = 4096  # parameters of a server
 
@@ -271,7 +271,8 @@ class ParameterServer:
     def _commit(self, changed: dict[str, Any], source: str, declared: Parameter | None = None) -> None:
         if self._checking:
             raise InvalidStateError("expected check to look only, got a change by check itself")
-        if self.closed:
+        assert self._transport is not None
+        if self.closed or self._transport.closed:
             raise InvalidStateError(f"expected an open server of {self._key}, got one that is closed")
         after = {**self._values, **changed}
         if self._check is not None and declared is None:
@@ -281,14 +282,20 @@ class ParameterServer:
             finally:
                 self._checking = False
         old = {name: shown(self._values.get(name)) for name in changed}
+        new = {name: shown(value) for name, value in changed.items()}
+        about = {"node": self.node, "version": self._version + 1, "values": new, "old": old, "source": source}
+        payload = pack_value(about)
+        before = self._values, self._declared
         if declared is not None:
             self._declared = {**self._declared, declared.name: declared}
-        self._values = after
+        self._values = after  # before it is told, so that who hears of it sees it
         self._version += 1
-        new = {name: shown(value) for name, value in changed.items()}
-        about = {"node": self.node, "version": self._version, "values": new, "old": old, "source": source}
-        assert self._transport is not None
-        self._transport.publish(f"{self._key}/changed", pack_value(about))
+        try:
+            self._transport.publish(f"{self._key}/changed", payload)
+        except RfxError:  # closed meanwhile, or the link is down: what was not told has not been
+            self._values, self._declared = before
+            self._version -= 1
+            raise
 
     def subscribe(self, capacity: int = 256) -> ParameterChanges:
         """Have the changes from now on kept, the oldest lost beyond so many."""

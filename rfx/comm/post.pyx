@@ -6,7 +6,7 @@ from libc.stdint cimport uint64_t
 
 from _thread import interrupt_main
 from threading import Lock
-from time import time_ns
+from time import monotonic, time_ns
 from types import MappingProxyType
 
 import numpy as np
@@ -16,10 +16,10 @@ from rfx.comm.mailbox cimport Mailbox
 from rfx.comm.wire cimport Header, packed_of, read_into
 from rfx.comm.shm import in_shared
 from rfx.comm.wire import dtype_bytes, metadata_bytes
-from rfx.errors import InvalidStateError
 
 cdef object NDARRAY = np.ndarray
 cdef Py_ssize_t MOST_SOURCES = 4096
+cdef double LOOK = 0.05    # seconds between two looks, of who waits for room, whether it is to wait on
 
 
 @cython.final
@@ -42,6 +42,7 @@ cdef class Outbox:
     cdef object put, pool
     cdef uint64_t source
     cdef Py_ssize_t least
+    cdef cython.pymutex lock    # around sent; held around C code only
 
     def __init__(self, str key not None, put, source, pool=None):
         self.key, self.put, self.source, self.pool = key, put, source, pool
@@ -51,6 +52,7 @@ cdef class Outbox:
         """Send a message with the next of ``numbers``, and return it; none is taken where something is refused."""
         cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
         cdef bytes more, attachment
+        cdef long long nth
         made.key, made.metadata, made.payload = self.key, shown(metadata), read_only(payload)
         more = b"" if metadata is None else metadata_bytes(dict(made.metadata))
         content = made.payload
@@ -60,8 +62,10 @@ cdef class Outbox:
             content = self.held(np.frombuffer(content, np.uint8), content)
         made.timestamp_ns = time_ns()
         made.sequence = next(numbers)
-        self.sent += 1
-        attachment = packed_of(self.source, made.sequence, made.timestamp_ns, self.sent, more, made.payload)
+        with self.lock:
+            self.sent += 1
+            nth = self.sent
+        attachment = packed_of(self.source, made.sequence, made.timestamp_ns, nth, more, made.payload)
         self.put(content, attachment=attachment)
         return made
 
@@ -117,8 +121,8 @@ cdef class Inbox:
     cdef readonly long long refused, lost, shared
     cdef Mailbox mailbox
     cdef object drop, delete, guard
-    cdef object wait
-    cdef bint patient, once, near
+    cdef double wait
+    cdef bint patient, once, near    # patient: others set it, while one takes a message in
     cdef dict last
 
     def __init__(self, Mailbox mailbox not None, wait, zenoh, bint once=False, bint near=True):
@@ -138,8 +142,8 @@ cdef class Inbox:
             interrupt_main()
 
     def hurry(self):
-        """Wait no more for room."""
-        self.wait, self.patient = 0.0, False
+        """Wait no more for room; who waits gives up within 0.05 s."""
+        self.patient = False
 
     def stop(self):
         """Close the mailbox: what waits for room gives up, and nothing more goes in."""
@@ -159,13 +163,15 @@ cdef class Inbox:
             return 0
         if made is None or self.mailbox.offer(made, True):
             return 0
-        wait = self.wait
-        if self.patient and sample.congestion_control == self.drop:
-            wait = 0.0
-        try:
-            self.mailbox.put(made, wait)
-        except InvalidStateError:    # the subscription ended just now
-            return 0
+        if self.patient and sample.congestion_control != self.drop:
+            now = monotonic()
+            end = now + self.wait
+            while now < end and self.patient and not self.mailbox.closed:
+                self.mailbox.await_(False, min(end, now + LOOK))
+                if self.mailbox.offer(made, True):
+                    return 0
+                now = monotonic()
+        self.mailbox.offer(made)    # counts what is lost, unless the subscription has ended
         return 0
 
     cdef TransportEnvelope opened(self, sample):

@@ -64,16 +64,17 @@ class RobotClient:
 
     def state(self, timeout: float | None = None) -> dict[str, Any]:
         """Return the next state that comes; RfxTimeoutError where none does."""
-        return self._newest(self._states, "state", timeout)
+        self._states.drain()
+        return self._next(self._states, "state", timeout)
 
     def status(self, timeout: float | None = None) -> dict[str, Any]:
         """Return what the node says of itself now; RfxTimeoutError where it says nothing."""
+        self._statuses.drain()
         self.send(STATUS)
-        return self._newest(self._statuses, "status", timeout)
+        return self._next(self._statuses, "status", timeout)
 
-    def _newest(self, subscription: TransportSubscription, what: str, timeout: float | None) -> dict[str, Any]:
+    def _next(self, subscription: TransportSubscription, what: str, timeout: float | None) -> dict[str, Any]:
         seconds = self.timeout if timeout is None else arrays.number(timeout, "timeout", above=0.0)
-        subscription.drain()
         envelope = subscription.recv_timeout(seconds)
         if envelope is None:
             raise RfxTimeoutError(

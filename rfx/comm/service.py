@@ -197,13 +197,19 @@ class Service:
                 self._fail(call, refusal, "refused")
                 return
             with self._lock:
-                self._calls[call] = request
                 self._counts["calls"] += 1
+                closed = self._closed
+                if not closed:
+                    self._calls[call] = request
+            if closed:  # just now, and close() does not know of this call
+                self._fail(call, _gone(), "cancelled")
+                return
             self._say(Kind.ACCEPTED, call)
             try:
                 self._sender.send(request)
             except InvalidStateError:  # closed just now, and close() has told the caller
-                return
+                with self._lock:
+                    self._calls.pop(call, None)
 
     # -- what goes out
 
@@ -295,7 +301,7 @@ class Service:
         for request in calls:
             request._cancelled.set()
         for request in calls:
-            self._fail(request.id, ServiceGoneError("the service was closed before it had answered"), "cancelled")
+            self._fail(request.id, _gone(), "cancelled")
 
     def __enter__(self) -> "Service":
         return self
@@ -307,3 +313,7 @@ class Service:
         counts = self.counts
         state = "closed" if self._closed else f"calls={counts['calls']}, failed={counts['failed']}"
         return f"Service({self.key!r}, {state})"
+
+
+def _gone() -> ServiceGoneError:
+    return ServiceGoneError("the service was closed before it had answered")

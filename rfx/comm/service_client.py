@@ -1,5 +1,8 @@
 """The end of a service that asks."""
 
+import _thread
+import contextlib
+import itertools
 import os
 import threading
 import time
@@ -137,8 +140,8 @@ class ServiceClient:
         self.lost_after_s = arrays.number(lost_after_s, "lost_after_s", minimum=0.1)
         self._transport = transport
         self._id = os.urandom(8)
-        self._lock = threading.Lock()
-        self._numbers = 0
+        self._lock = threading.RLock()  # a signal handler may call, too
+        self._numbers = itertools.count(1)
         self._pending: dict[int, PendingCall] = {}
         self._last_heard = -1.0
         names = ("calls", "answered", "failed", "timeouts", "gone", "cancelled", "late", "foreign", "resent", "refused")
@@ -146,7 +149,7 @@ class ServiceClient:
         self._replies = transport.subscribe(
             reply_key(self.key, self._id), capacity=256, overflow="block", block_timeout=1.0
         )
-        weakref.finalize(self, self._replies.close).atexit = False
+        weakref.finalize(self, _close_elsewhere, self._replies).atexit = False
         target, arguments = _listen, (weakref.ref(self), self._replies)
         threading.Thread(target=target, args=arguments, name=f"rfx calls {self.key}", daemon=True).start()
 
@@ -190,8 +193,7 @@ class ServiceClient:
                 raise InvalidStateError(
                     f"expected fewer than {_MOST_PENDING} calls under way, got that many: take results"
                 )
-            self._numbers += 1
-            number = self._numbers
+            number = next(self._numbers)
             frame = seal(Kind.REQUEST, min(int(timeout * 1000) + 1, 2**32 - 1), self._id, number, body)
             pending = self._pending[number] = PendingCall(self, number, frame, timeout)
             self._counts["calls"] += 1
@@ -286,6 +288,12 @@ class ServiceClient:
 
     def __repr__(self) -> str:
         return f"ServiceClient({self.key!r}, calls={self._counts['calls']}{', closed' if self.closed else ''})"
+
+
+def _close_elsewhere(replies: TransportSubscription) -> None:
+    # closing takes locks, and the collector may run in a thread that has them
+    with contextlib.suppress(RuntimeError):  # no thread can be started: the program ends
+        _thread.start_new_thread(replies.close, ())
 
 
 def _listen(client: "weakref.ref[ServiceClient]", replies: TransportSubscription) -> None:

@@ -19,8 +19,7 @@ import numpy as np
 
 cnp.import_array()
 
-cdef list STARTS = []    # of the shared mappings, in order, and their ends
-cdef list ENDS = []
+MAPPINGS = ((), ())    # where the shared mappings start, in order, and their ends; replaced whole, for other threads
 cdef Py_ssize_t WORD = -2    # which word of a buffer's object points to it; -1: not known, -2: not looked for
 cdef Py_ssize_t NONCE = 64
 
@@ -69,14 +68,14 @@ cdef bint mapped(uintptr_t at, Py_ssize_t size) except -1:
 
 
 cdef bint within(uintptr_t at, Py_ssize_t size) except -1:
-    starts, ends = STARTS, ENDS
+    starts, ends = MAPPINGS
     k = bisect_right(starts, at) - 1
     return k >= 0 and at + <uintptr_t>size <= ends[k]
 
 
 cdef int read_mappings() except -1:
     # those of Zenoh's segments; neighbours count as one
-    global STARTS, ENDS
+    global MAPPINGS
     found = []
     try:
         with open("/proc/self/maps") as file:
@@ -87,7 +86,7 @@ cdef int read_mappings() except -1:
     except OSError:
         return 0
     found.sort()
-    STARTS, ENDS = [start for start, _ in found], [end for _, end in found]
+    MAPPINGS = tuple(start for start, _ in found), tuple(end for _, end in found)
     return 0
 
 

@@ -38,13 +38,16 @@ class TransportSubscription:
             threading.Thread(target=self._call, name=f"rfx:{self.pattern}", daemon=True).start()
 
     def _call(self) -> None:
-        for envelope in self:
-            try:
-                self._callback(envelope)  # type: ignore[misc]
-            except Exception as error:
-                self._failed += 1
-                thread = threading.current_thread()
-                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
+        try:
+            for envelope in self:
+                try:
+                    self._callback(envelope)  # type: ignore[misc]
+                except Exception as error:
+                    self._failed += 1
+                    thread = threading.current_thread()
+                    threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
+        finally:
+            self.close()  # a callback that exits: nobody takes any more
 
     # -- taking
 
@@ -82,7 +85,7 @@ class TransportSubscription:
             envelope = self._source.get_now()
             if envelope is not None:
                 return envelope
-            waiter = _LoopWaiter()
+            waiter = _LoopWaiter(self._mailbox)
             if not self._source.enlist(waiter):
                 continue
             try:
@@ -151,15 +154,16 @@ class TransportSubscription:
 class _LoopWaiter:
     """Looks like a lock that is released, and wakes a coroutine."""
 
-    def __init__(self) -> None:
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
         self.loop = asyncio.get_running_loop()
         self.future = self.loop.create_future()
 
     def release(self) -> None:
         try:
             self.loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # the loop is closed: nobody waits there any more
-            return
+        except RuntimeError:  # the loop is closed: nobody waits there any more, but others may elsewhere
+            self.mailbox.withdraw(self)
 
     def _wake(self) -> None:
         if not self.future.done():

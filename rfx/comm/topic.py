@@ -36,7 +36,7 @@ class Topic:
             raise DTypeError(f"expected name to be a str, got {type(name).__name__}")
         self.name = name
         self.latch = bool(latch)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is dropped, and a signal handler, may publish in its turn
         self._last: Any = None
         self._mailboxes: list[Mailbox] = []
         self._closed = False

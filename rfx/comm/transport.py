@@ -43,7 +43,7 @@ class Transport:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close what it interrupts
         self._subscriptions: dict[Mailbox, Any] = {}
         self._routes: dict[str, tuple[tuple[Mailbox, float], ...]] = {}
         self._numbers = itertools.count(1)
@@ -228,6 +228,7 @@ class Transport:
                 raise ConfigError("expected either qos or capacity and overflow, got both")
             capacity, overflow = asked.depth, asked.overflow
         expression, mailbox = KeyExpr(pattern), Mailbox(capacity, overflow)
+        self._sweep()  # what was let go since
         subscription = TransportSubscription(str(expression), mailbox, self.unsubscribe, callback)
         latched = asked is not None and asked.latched
         self._join(subscription, expression, mailbox, wait if overflow == "block" else 0.0, latched)
@@ -243,11 +244,19 @@ class Transport:
             with self._lock:
                 if self._closed:
                     raise InvalidStateError("expected an open transport, got one that is closed")
-                self._subscriptions[mailbox] = expression, wait
-                self._routes = {}
+                self._enter(mailbox, (expression, wait))
                 kept = [e for k, e in self._kept.items() if expression.intersects(k)] if latched else []
             for envelope in sorted(kept, key=lambda e: e.sequence):
                 mailbox.put(envelope, 0.0)
+
+    def _enter(self, mailbox: Mailbox, entry: Any) -> None:
+        # with the lock; a signal handler in this thread may close the transport all the same
+        self._subscriptions[mailbox] = entry
+        self._routes = {}
+        if self._closed:
+            self._subscriptions.pop(mailbox, None)
+            mailbox.close()
+            raise InvalidStateError("expected an open transport, got one that was closed meanwhile")
 
     def _leave(self, entry: Any) -> None:
         # what there is to undo for one that ended; without the lock
@@ -269,9 +278,10 @@ class Transport:
     def _sweep(self) -> None:
         # leave out what is closed: subscriptions that were let go of close their mailbox
         with self._lock:
-            ended = [m for m in self._subscriptions if m.closed]
-            left = [self._subscriptions.pop(m) for m in ended]
-            self._routes = {}
+            ended = [m for m in list(self._subscriptions) if m.closed]
+            left = [self._subscriptions.pop(m) for m in ended if m in self._subscriptions]
+            if left:
+                self._routes = {}
         for entry in left:
             self._leave(entry)
 
@@ -280,10 +290,11 @@ class Transport:
         if route is not None:
             return route
         with self._lock:
-            route = tuple((m, wait) for m, (e, wait) in self._subscriptions.items() if e.intersects(key))
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes = {}
-            self._routes[key] = route
+            routes = self._routes  # another one, if somebody comes or goes meanwhile
+            route = tuple((m, wait) for m, (e, wait) in list(self._subscriptions.items()) if e.intersects(key))
+            routes[key] = route
         return route
 
     # -- who is there

@@ -1,6 +1,9 @@
 """The one door to Zenoh (the package ``zenoh`` of eclipse-zenoh): sessions with no address but those that are given."""
 
+import _thread
+import atexit
 import json
+import os
 import re
 import threading
 import weakref
@@ -8,12 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rfx.arrays import number
-from rfx.comm.feed import Feed
+from rfx.comm.feed import Feed, never_free
 from rfx.comm.keys import KeyExpr
 from rfx.comm.mailbox import Mailbox
 from rfx.comm.post import Inbox
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, MissingDependencyError, RfxConnectionError
 
+_PATIENCE = 5.0  # seconds, when the program ends
 _AHEAD = 256  # messages that wait in the queue of a feed
 MODES = ("peer", "client")
 _WITH_PORT = re.compile(r"(?:tcp|udp|tls|quic|ws)/(?:\[[^][\s/]+\]|[^][\s/:?#]+):(\d{1,5})(?:\?[^\s#]*)?(?:#\S*)?")
@@ -60,6 +64,7 @@ class Session:
         self._feeds: set[Feed] = set()
         # also when the program ends: a session with callbacks that outlives the interpreter's end waits for ever
         self._close = weakref.finalize(self, _end, raw, self._feeds)
+        _sessions.add(self)
 
     @property
     def closed(self) -> bool:
@@ -99,7 +104,10 @@ class Session:
             raise InvalidStateError("expected an open session, got one that is closed")
         zenoh = load()
         subscriber = self.raw.declare_subscriber(str(KeyExpr(pattern)), zenoh.handlers.FifoChannel(_AHEAD))
-        return Feed(subscriber, inbox, mailbox, zenoh.ZError, self._feeds)
+        feed = Feed(subscriber, inbox, mailbox, zenoh.ZError, self._feeds)
+        if self.closed:  # meanwhile: who closed it may not have seen this one
+            feed.stop()
+        return feed
 
     def close(self) -> None:
         """End it: what it declared is gone, its sockets are closed. A second time does nothing."""
@@ -116,12 +124,52 @@ class Session:
         return f"Session(mode={self.mode!r}{where}{', closed' if self.closed else ''})"
 
 
+_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+_ending: list[Any] = []  # for each that is being closed elsewhere a lock, released when it is
+
+
 def _end(raw: Any, feeds: set[Feed]) -> None:
-    raw.close()
-    while feeds:
-        feed = feeds.pop()
-        feed.stop()
-        feed.join()
+    if isinstance(threading.current_thread(), threading._DummyThread):
+        ended = threading.Lock()
+        ended.acquire()
+        _ending.append(ended)
+        _thread.start_new_thread(_end_here, (raw, feeds, ended))  # in a callback, Zenoh's thread would wait for itself
+    else:
+        _end_here(raw, feeds)
+
+
+def _end_here(raw: Any, feeds: set[Feed], ended: Any = None) -> None:
+    try:
+        raw.close()
+        while True:
+            feed = feeds.pop()
+            feed.stop()
+            feed.join()
+    except KeyError:  # that was all
+        return
+    finally:
+        if ended is not None:
+            _ending.remove(ended)
+            ended.release()
+
+
+@atexit.register
+def _wait_for_ends() -> None:
+    for ended in list(_ending):
+        ended.acquire(timeout=_PATIENCE)
+
+
+def _leave_to_the_parent() -> None:
+    # in a program that was forked: it has none of the threads that work for a session, and waits for them for ever
+    for session in list(_sessions):
+        session._close.detach()
+        never_free(session.raw)  # its end would wait, too
+        for feed in list(session._feeds):
+            feed.stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def open_session(
@@ -234,8 +282,8 @@ def _open(zenoh: Any, config: Any) -> Any:
                 session.close()
         done.set()
 
-    threading.Thread(target=work, name="rfx:zenoh.open", daemon=True).start()
     try:
+        threading.Thread(target=work, name="rfx:zenoh.open", daemon=True).start()
         done.wait()
     except BaseException:
         with lock:

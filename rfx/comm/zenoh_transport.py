@@ -1,9 +1,11 @@
 """Publish and subscribe under keys, between programs: by Zenoh."""
 
+import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rfx.arrays import integer
@@ -58,8 +60,9 @@ class ZenohTransport(Transport):
         self._pool = SharedPool(self._zenoh, size) if session.shared_memory else None
         self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
         self._latched: dict[str, tuple[Outbox, Any]] = {}
-        self._outbox_lock = threading.Lock()
+        self._outbox_lock = threading.RLock()  # a signal handler may publish, or close
         self._shown: dict[object, Any] = {}
+        _transports.add(self)
 
     # -- out
 
@@ -86,10 +89,10 @@ class ZenohTransport(Transport):
             Zenoh refused to send it.
         """
         outbox = self._outboxes.get(key) if qos is None and type(key) is str else None
-        if outbox is None:
-            outbox = self._outbox(key, profile(qos))
-        sender, publisher = outbox
         try:
+            if outbox is None:
+                outbox = self._outbox(key, profile(qos))
+            sender, publisher = outbox
             if type(publisher) is LatchedPublisher:
                 with publisher.lock:
                     return sender.send(self._numbers, metadata, payload)
@@ -97,6 +100,8 @@ class ZenohTransport(Transport):
         except self._zenoh.ZError as error:
             if self._closed or self.session.closed:
                 raise InvalidStateError("expected an open transport, got one that is closed") from error
+            if outbox is not None and not any(outbox is there for there in list(self._outboxes.values())):
+                return self.publish(key, payload, metadata, qos=qos)  # another thread made room of it just now
             raise RfxConnectionError(f"expected Zenoh to send a message under {key!r}, got {error}") from error
 
     def _outbox(self, key: str, qos: QoS | None) -> tuple[Outbox, Any]:
@@ -121,6 +126,10 @@ class ZenohTransport(Transport):
                 self._outboxes = {n: o for n, o in self._outboxes.items() if o is not before}
                 before[1].undeclare()
             publisher = self._declare(text, qos)
+            found = self._outboxes.get(name)
+            if found is not None:  # a signal handler was here
+                publisher.undeclare()
+                return found
             made = Outbox(text, publisher.put, self._source, self._pool), publisher
             if qos is not None and qos.latched:
                 self._latched[text] = made
@@ -161,16 +170,15 @@ class ZenohTransport(Transport):
     ) -> None:
         zenoh = self._zenoh
         inbox = Inbox(mailbox, wait, zenoh, latched, self._pool is not None)
-        with self._lock:
-            if self._closed or self.session.closed:
-                raise InvalidStateError("expected an open transport, got one that is closed")
+        with self._lock, self._declaring(f"subscribe to {expression}"):
+            self._check()
             declared: Any
             if latched:
                 declared = LatchedSubscriber(zenoh, self.session.raw, str(expression), inbox)
             else:
                 declared = self.session.feed(str(expression), inbox, mailbox)
                 subscription._source = declared
-            self._subscriptions[mailbox] = declared, inbox
+            self._enter(mailbox, (declared, inbox))
         subscription._inbox = inbox
 
     def _leave(self, entry: Any) -> None:
@@ -182,8 +190,9 @@ class ZenohTransport(Transport):
     # -- who is there
 
     def _declare_token(self, key: str) -> Callable[[], None]:
-        self._check()
-        token, mark = self.session.raw.liveliness().declare_token(key), object()
+        with self._declaring(f"show {key}"):
+            self._check()
+            token, mark = self.session.raw.liveliness().declare_token(key), object()
         self._shown[mark] = token  # one that nobody has is taken back
 
         def undeclare() -> None:
@@ -193,22 +202,33 @@ class ZenohTransport(Transport):
         return undeclare
 
     def _watch_tokens(self, pattern: str, function: Callable[[str, bool], None]) -> Callable[[], None]:
-        self._check()
         put = self._zenoh.SampleKind.PUT
 
         def seen(sample: Any) -> None:
             function(str(sample.key_expr), sample.kind == put)
 
         handler = self._zenoh.handlers.Callback(seen, indirect=False)
-        watcher = self.session.raw.liveliness().declare_subscriber(pattern, handler, history=True)
+        with self._declaring(f"watch {pattern}"):
+            self._check()
+            watchers = [self.session.raw.liveliness().declare_subscriber(pattern, handler, history=True)]
 
         def stop() -> None:
-            if not self.session.closed:
-                watcher.undeclare()
+            with contextlib.suppress(IndexError):  # it was stopped before
+                watcher = watchers.pop()
+                if not self.session.closed:
+                    watcher.undeclare()
 
         return stop
 
     # -- all of it
+
+    @contextlib.contextmanager
+    def _declaring(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except self._zenoh.ZError as error:
+            self._check()  # another thread may have closed it meanwhile
+            raise RfxConnectionError(f"expected Zenoh to {what}, got {error}") from error
 
     def _check(self) -> None:
         if self._closed or self.session.closed:
@@ -230,6 +250,19 @@ class ZenohTransport(Transport):
         return f"ZenohTransport({self.session!r}, subscribers={self.subscriber_count})"
 
 
+_transports: "weakref.WeakSet[ZenohTransport]" = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    # in a program that was forked, where nobody sends any more: publishing says so
+    for transport in list(_transports):
+        transport._outbox_lock, transport._outboxes, transport._latched = threading.RLock(), {}, {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
 class SharedPool:
     """Shared memory that payloads are copied into.
 
@@ -249,6 +282,7 @@ class SharedPool:
         self._zenoh = zenoh
         self.least = _LEAST_SHARED
         self.full = 0
+        self._counting = threading.RLock()
         self._place = place_known(zenoh)
         self._policy = zenoh.shm.GarbageCollect()
         try:
@@ -266,7 +300,8 @@ class SharedPool:
         try:
             buffer = self._provider.alloc(size, self._policy)
         except (self._zenoh.ZError, AttributeError):  # full; closed meanwhile
-            self.full += 1
+            with self._counting:
+                self.full += 1
             return None
         place = in_shared(buffer, size, array.shape, array.dtype) if self._place else None
         if place is None:

@@ -17,6 +17,7 @@ from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
+from rfx.go2.order import Order
 from rfx.go2.policy_feeds import Driver
 from rfx.go2.policy_record import policy_step_class
 from rfx.go2.policy_side import PolicySide
@@ -476,7 +477,7 @@ def test_the_clients_place_is_taken_while_a_policy_drives():
     class Client:
         """What a Driver needs of a Go2."""
 
-        _sender, _commanded, _change = None, False, threading.Lock()
+        _sender, _commanded, _change, _motors = None, False, threading.RLock(), Order()
 
         def _drop_sender(self):
             self._sender = None

@@ -8,7 +8,7 @@ from every_line import Interrupted
 from recording_link import QUICK, STAND, RecordingLink, command, damps
 
 from rfx.errors import InvalidStateError
-from rfx.go2 import Go2, topics
+from rfx.go2 import Go2, guard, topics
 from rfx.go2.messages import SportModeState
 from rfx.go2.topics import ServiceApi, SportApi
 
@@ -103,6 +103,7 @@ def at_every_line(begin, motion, stop, inside):
             yield link.left, go2
         finally:
             go2.disconnect()
+            assert not guard.watched(go2)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,8 @@ class LowLevelCommands(EmergencyStop):
         self._commanded = True
         if not (self._letting_go or guard.watched(self)):
             guard.watch(self, self._brake)
+            if self._letting_go:  # a signal handler did meanwhile
+                guard.release(self)
         low = self._low
         if self.config.lockstep and low is not None:
             cmd.reserve = low.tick
@@ -314,6 +316,10 @@ class LowLevelCommands(EmergencyStop):
                 look_every=max(1, math.floor(rate / config.state_rate_hz)),
                 clock=RobotClock(self, config.connect_timeout_s) if config.lockstep else None,  # type: ignore[arg-type]
             )
+            if self._letting_go:  # a signal handler did meanwhile
+                self._drop_sender()
+                guard.release(self)
+        self._check_open()
         return made
 
     def stop_sending(self) -> None:

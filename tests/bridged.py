@@ -1,9 +1,9 @@
 """A bridge in a thread, and addresses for it."""
 
 import contextlib
-import socket
 import threading
 
+import leases
 from waiting import wait_for
 
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
@@ -11,9 +11,7 @@ from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 
 def free_endpoint():
     """A TCP endpoint on the loopback interface that nobody listens at."""
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{link.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{leases.port()}"
 
 
 @contextlib.contextmanager

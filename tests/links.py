@@ -1,7 +1,8 @@
 """Transports for tests that hold on each kind: two ends of one link, as two programs have them."""
 
 import importlib.util
-import socket
+
+import leases
 
 from rfx.comm import Transport
 
@@ -10,9 +11,7 @@ KINDS = ["inproc"] + ["zenoh"] * (importlib.util.find_spec("zenoh") is not None)
 
 def free_endpoint():
     """Return an address on the loopback interface where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{leases.port()}"
 
 
 def open_link(kind):

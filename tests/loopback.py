@@ -1,8 +1,8 @@
 """Zenoh on loopback: addresses that nobody has, and pairs of transports that see each other."""
 
 import contextlib
-import socket
 
+import leases
 from waiting import wait_for
 
 from rfx.comm import Transport
@@ -10,9 +10,7 @@ from rfx.comm import Transport
 
 def free():
     """An endpoint on loopback that nobody listens at."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{s.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{leases.port()}"
 
 
 @contextlib.contextmanager

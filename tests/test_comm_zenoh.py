@@ -2,12 +2,12 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
+import leases
 import pytest
 from waiting import wait_for
 
@@ -27,9 +27,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 def free():
     """An endpoint on loopback that nobody listens at."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{s.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{leases.port()}"
 
 
 def sockets():

@@ -97,7 +97,7 @@ class Route:
                 self._pass(self._kept, now_s)
 
     def turn(self, active: bool) -> None:
-        """Carry from now on, or no more: when it returns nothing is on its way to DDS. Zenoh may be slow, and is not waited for."""
+        """Carry from now on, or no more: then nothing is on its way to DDS when it returns. Zenoh is not waited for."""
         self.active = active
         if not self.outward:
             with self._lock:

@@ -20,7 +20,7 @@ from rfx.go2 import Go2, Go2Config, LowCmd, LowState, topics
 from rfx.go2.backends.base import DdsBackend, StateReceiver
 from rfx.go2.backends.cyclone import LOOPBACK
 from rfx.go2.backends.zenoh_backend import ZenohBackend
-from rfx.go2.messages import Response, SportModeState
+from rfx.go2.messages import Request, Response, SportModeState
 
 pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed")
 
@@ -286,3 +286,17 @@ def test_states_pass_in_order_and_are_not_thinned(bridge, domain_id):
 def test_without_a_robot_behind_the_bridge_connecting_says_so(endpoint):
     with pytest.raises(RfxTimeoutError, match=r"zenoh \(tcp/.*open, but no state came within 0\.4 s"):
         Go2.connect(Go2Config(backend="zenoh", zenoh_endpoint=endpoint, connect_timeout_s=0.4))
+
+
+def test_what_zenoh_raises_in_the_midst_of_a_call_is_an_error_of_ours(other):
+    _, backend = other
+    backend.serves(topics.SPORT)
+    backend._heard = True
+    backend._session.raw.close()  # below it
+    for call in (
+        lambda: backend.publish_low_cmd(LowCmd()),
+        lambda: backend.publish_request(topics.SPORT, Request(parameter="{}")),
+        lambda: backend.publish_request(topics.MOTION_SWITCHER, Request(parameter="{}")),
+    ):
+        with pytest.raises((RfxConnectionError, InvalidStateError)):
+            call()

@@ -328,3 +328,33 @@ def test_the_examples_of_its_page_run(capsys):
 def test_options_that_mean_nothing_are_refused(words, said, domain_id, capsys):
     assert main(["bridge", "--domain", str(domain_id), "--interface", LOOPBACK, *words]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_bridge_that_is_closed_while_it_looks_for_others_carries_nothing(domain_id, monkeypatch):
+    with (
+        CycloneDomain(domain_id, LOOPBACK) as domain,
+        Bridge(domain, make_routes("robot", STATES), listen=free_endpoint(), settle_s=0.0) as bridge,
+    ):
+        look = domain.writers
+
+        def closes(topics):
+            bridge.close()
+            return look(topics)
+
+        monkeypatch.setattr(domain, "writers", closes)
+        bridge.run(threading.Event())
+        assert not any(route.active for route in bridge.routes)
+
+
+def test_a_bridge_that_has_run_carries_nothing_any_more(domain_id):
+    with (
+        CycloneDomain(domain_id, LOOPBACK) as domain,
+        Bridge(domain, make_routes("robot", STATES), listen=free_endpoint(), settle_s=0.0) as bridge,
+    ):
+        stop = threading.Event()
+        thread = threading.Thread(target=bridge.run, args=(stop,))
+        thread.start()
+        assert wait_for(lambda: bridge.routes[0].active)
+        stop.set()
+        thread.join(10)
+        assert not bridge.routes[0].active

@@ -1,5 +1,7 @@
 """rfx.go2.bridge_routes: what passes, which way, and how often."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -193,3 +195,39 @@ def test_topics_that_no_robot_has_are_refused():
     with pytest.raises(ConfigError, match="rt/weather"):
         Route("rt/weather", True)
     assert topics.LOW_STATE in KNOWN
+
+
+def test_what_was_kept_back_does_not_pass_when_another_bridge_has_taken_over():
+    route, sent = active("rt/lowstate", rate_hz=10.0)
+    route.offer(b"first", 0.0)
+    route.offer(b"kept", 0.01)
+    route.turn(False)
+    route.flush(1.0)
+    route.turn(True)
+    route.flush(2.0)
+    assert sent == [b"first"]
+    assert route.counts.idle == 1
+
+
+def test_a_route_to_dds_is_turned_off_when_nothing_is_on_its_way_any_more():
+    route, _ = active("rt/lowcmd", outward=False)
+    inside, go_on, order = threading.Event(), threading.Event(), []
+
+    def slow(data):
+        inside.set()
+        assert go_on.wait(10)
+        order.append("sent")
+
+    route.send = slow
+    sending = threading.Thread(target=route.offer, args=(LowCmd().to_cdr(), 0.0), daemon=True)
+    turning = threading.Thread(target=lambda: (route.turn(False), order.append("off")), daemon=True)
+    sending.start()
+    assert inside.wait(10)
+    turning.start()
+    turning.join(0.05)
+    go_on.set()
+    sending.join(10)
+    turning.join(10)
+    assert order == ["sent", "off"]
+    route.offer(LowCmd().to_cdr(), 1.0)
+    assert order == ["sent", "off"]

@@ -301,7 +301,7 @@ def test_one_loop_tick_is_one_state(domain_id):
 
 def test_lockstep_gives_the_same_bytes_again(domain_id):
     _, first, _ = lockstep_run(domain_id, 200)
-    _, second, _ = lockstep_run(domain_id + 1 if domain_id < 100 else 1, 200)
+    _, second, _ = lockstep_run(domain_id, 200)
     assert all((a == b).all() for (_, a), (_, b) in zip(first, second, strict=True))
 
 

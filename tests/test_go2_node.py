@@ -21,6 +21,7 @@ from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.node import Go2NodeRobot
 from rfx.go2.node_sim import BackendNodeRobot, SimNodeRobot
 from rfx.go2.simulated import SimulatedGo2
+from rfx.go2.topics import SportApi
 from rfx.sim import SimConfig, make_backend, make_plant
 
 FIELDS = {
@@ -210,3 +211,46 @@ def test_a_go2_that_falls_silent_makes_the_node_fail_and_shows_no_old_state(tran
         assert "no valid state from the robot" in str(node.error)
         sent = node.status()["counts"]["states"]
         assert not wait_for(lambda: node.status()["counts"]["states"] > sent, 0.3)
+
+
+def test_a_stop_that_comes_while_a_simulated_robot_is_told_to_walk_holds():
+    robot = SimNodeRobot("joint", "stand")
+    try:
+        handle, threads = robot.sport.handle, []
+
+        def gated(api_id, parameter):
+            if api_id == SportApi.MOVE and not threads:
+                threads.append(threading.Thread(target=robot.stop))
+                threads[0].start()
+                threads[0].join(0.05)
+            return handle(api_id, parameter)
+
+        robot.sport.handle = gated
+        robot.command("walk", {"vx": 0.2})
+        threads[0].join(10)
+        assert robot._velocity is None
+    finally:
+        robot.close()
+
+
+@pytest.mark.parametrize("stop", [lambda robot: robot.stop(), lambda robot: robot.command("damp", {})])
+def test_a_stop_that_comes_while_a_simulated_robot_stands_up_keeps_it_from_going_on(stop):
+    robot = SimNodeRobot("joint", "lie")
+    try:
+        handle, asked = robot.sport.handle, []
+        robot.sport.handle = lambda api_id, parameter: (asked.append(api_id), handle(api_id, parameter))[1]
+        plan, threads = robot.sport._plan_runs, []
+
+        def gated():
+            if asked and not threads and threading.current_thread() is threading.main_thread():
+                threads.append(threading.Thread(target=stop, args=(robot,)))
+                threads[0].start()
+            return plan()
+
+        robot.sport._plan_runs = gated
+        with pytest.raises(InvalidStateError, match="came before"):
+            robot.command("stand", {})
+        threads[0].join(10)
+        assert SportApi.BALANCE_STAND not in asked
+    finally:
+        robot.close()

@@ -17,6 +17,7 @@ from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
+from rfx.go2.order import Order
 from rfx.go2.policy_feeds import Driver
 from rfx.go2.policy_record import policy_step_class
 from rfx.go2.policy_side import PolicySide
@@ -476,7 +477,7 @@ def test_the_clients_place_is_taken_while_a_policy_drives():
     class Client:
         """What a Driver needs of a Go2."""
 
-        _sender, _commanded, _change = None, False, threading.Lock()
+        _sender, _commanded, _change, _motors = None, False, threading.RLock(), Order()
 
         def _drop_sender(self):
             self._sender = None
@@ -531,3 +532,26 @@ def test_a_frame_reads_and_writes_what_the_messages_do():
     wanted = LowCmd(reserve=3)
     wanted.set_motors(q=1.0, dq=2.0, tau=3.0, kp=4.0, kd=5.0)
     assert frame.write(np.repeat([[1.0], [2], [3], [4], [5]], 12, 1), 3) == wanted.to_cdr()
+
+
+def test_a_link_by_way_of_python_that_was_closed_carries_nothing_any_more():
+    robot = NumberRobot()
+    tick = tick_on(robot, random_policy(), seconds=None)
+    while tick.phase != "policy":
+        tick.step(0.0)
+    robot.link.close()
+    states, commands = robot.sent, len(robot.commands)
+    for _ in range(5):
+        tick.step(0.0)
+    assert (robot.sent, len(robot.commands)) == (states, commands)
+    assert tick.ended == "the link failed"
+
+
+def test_a_wish_to_end_does_not_take_the_place_of_one_for_damping():
+    tick = tick_on(NumberRobot(), random_policy(), seconds=None)
+    while tick.phase != "policy":
+        tick.step(0.0)
+    tick.damp()
+    tick.finish()
+    tick.step(0.0)
+    assert tick.phase == "damping"

@@ -1,5 +1,7 @@
 """rfx.go2.backends.recorded: a flight log behind the same client, loop and clock as a robot."""
 
+import threading
+
 import pytest
 
 from rfx.control import ControlLoop
@@ -86,5 +88,45 @@ def test_a_closed_one_takes_nothing(log):
     assert not backend.is_connected()
     with pytest.raises(InvalidStateError):
         backend.publish_low_cmd(LowCmd())
+    with pytest.raises(InvalidStateError):
+        backend.subscribe_state().recv(0.0)
+
+
+def test_two_threads_share_what_comes(log):
+    backend, found, errors = RecordedBackend(log), [], []
+
+    def work():
+        try:
+            while (state := backend.subscribe_state().recv(0.0)) is not None:
+                found.append(state.tick)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert sorted(found) == list(range(0, 2 * TICKS, 2))
+    backend.disconnect()
+
+
+def test_closing_waits_for_who_reads(log, monkeypatch):
+    backend = RecordedBackend(log)
+    messages, closing, ended = backend._messages, [], []
+
+    def gated():
+        for message in messages:
+            if not closing:
+                closing.append(threading.Thread(target=lambda: (backend.disconnect(), ended.append(True))))
+                closing[0].start()
+                closing[0].join(0.05)
+                assert not ended
+            yield message
+
+    monkeypatch.setattr(backend, "_messages", gated())
+    assert backend.subscribe_state().recv(0.0).tick == 0
+    closing[0].join(10)
     with pytest.raises(InvalidStateError):
         backend.subscribe_state().recv(0.0)

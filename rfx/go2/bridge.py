@@ -82,6 +82,7 @@ class Bridge:
         self._settle_s = arrays.number(settle_s, "settle_s", minimum=0)
         self.note = ""
         self._over = threading.Event()
+        self._turning = threading.RLock()  # over which routes carry, and whether it is over
         self._trouble: Exception | None = None
         self._zenoh = load()
         self._commanders: list[str] = []
@@ -112,13 +113,17 @@ class Bridge:
         self.close()
 
     def close(self) -> None:
-        """Carry nothing any more; calling it again does nothing."""
-        self._over.set()
-        for route in self.routes:
-            route.active = False
+        """Carry nothing any more; when it returns nothing is on its way to DDS. Calling it again does nothing."""
+        self._end()
         self._session.close()
         for reader, _ in self._readers:
             reader.wake()
+
+    def _end(self) -> None:
+        with self._turning:
+            self._over.set()
+            for route in self.routes:
+                route.turn(False)
 
     # -- laying out
 
@@ -162,15 +167,20 @@ class Bridge:
         ConfigError
             Another bridge brings what this one takes out back into the same domain.
         """
-        if self._over.is_set() or stop.wait(self._settle_s):
+        if self._over.is_set() or stop.wait(self._settle_s) or self._over.is_set():
             return
-        self._watch()
+        try:
+            self._watch()
+        except Exception:
+            if self._over.is_set():  # closed while it looked
+                return
+            raise
         watcher = threading.Thread(target=self._watch_on, args=(stop,), name="rfx bridge watch", daemon=True)
         watcher.start()
         try:
             self._carry(stop)
         finally:
-            self._over.set()
+            self._end()
             watcher.join()
         if self._trouble is not None:
             raise self._trouble
@@ -220,8 +230,9 @@ class Bridge:
             rival = other.side == self.side and (self.side == "robot" or other.participant in near)
             if rival and (other.began, other.id) < (self._began, self._session.id):
                 ahead[other.topic] = other.name
-        for route in self.routes:
-            route.active = route.topic not in ahead
+        with self._turning:
+            for route in self.routes:
+                route.turn(route.topic not in ahead and not self._over.is_set())
         self.note = ""
         if ahead:
             who = ", ".join(sorted(set(ahead.values())))

@@ -59,7 +59,7 @@ class Route:
         self.counts = RouteCounts()
         self.active = False
         self.send: Callable[[bytes], object] = _nowhere
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close while its own thread is inside
         self._kept: bytes | None = None
         self._due_s = -float("inf")
 
@@ -90,8 +90,18 @@ class Route:
     def flush(self, now_s: float) -> None:
         """Pass on what has waited long enough."""
         with self._lock:
+            if self._kept is not None and not self.active:
+                self._kept = None
+                self.counts.idle += 1
             if self._kept is not None and now_s >= self._due_s:
                 self._pass(self._kept, now_s)
+
+    def turn(self, active: bool) -> None:
+        """Carry from now on, or no more: then nothing is on its way to DDS when it returns. Zenoh is not waited for."""
+        self.active = active
+        if not self.outward:
+            with self._lock:
+                pass
 
     def _pass(self, data: bytes, now_s: float) -> None:
         if self._kept is not None and self._kept is not data:

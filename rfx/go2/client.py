@@ -21,6 +21,7 @@ from rfx.go2.rpc_client import RpcClient
 from rfx.go2.state import Go2State
 
 PAUSE_S = 0.02
+LATE_MS = 100  # a state that is older than the newest by more is from a robot that was started again
 
 
 class Go2(LowLevelCommands):
@@ -45,7 +46,7 @@ class Go2(LowLevelCommands):
         self.config = config
         self.backend = backend
         self._receiver = backend.subscribe_state()
-        self._lock = threading.Lock()
+        self._lock, self._going = threading.RLock(), threading.RLock()
         self._low: LowState | None = None
         self._sport: SportModeState | None = None
         self._received_s = -np.inf
@@ -53,7 +54,7 @@ class Go2(LowLevelCommands):
         self._closed = False
         self._begin()
         self.rpc = RpcClient(backend)
-        self._keeper = Keeper(self.rpc, config.move_rate_hz, self.is_connected)
+        self._keeper = Keeper(self.rpc, config.move_rate_hz, self.is_connected, self._order)
 
     @classmethod
     def connect(cls, config: Go2Config | None = None, ip_address: str | None = None) -> Self:
@@ -130,7 +131,10 @@ class Go2(LowLevelCommands):
         if low is None:
             return False
         with self._lock:
-            repeated = self._low is not None and low.tick == self._low.tick
+            behind_ms = -1 if self._low is None else (self._low.tick - low.tick) % 2**32
+            if 0 < behind_ms <= LATE_MS:
+                return False  # another thread, which took the next one, was faster
+            repeated = behind_ms == 0
             if not repeated:
                 self._safety.observe(low)
             self._low = low
@@ -152,18 +156,18 @@ class Go2(LowLevelCommands):
         low, sender = self._low, self._sender
         if self.config.lockstep and low is not None and not (sender is not None and sender.is_running()):
             cmd = LowCmd(reserve=low.tick)
-            if self._emergency:
-                cmd.set_damping(self.config.limits.damping_kd)
-            self._last_cmd = cmd
-            self.backend.publish_low_cmd(cmd)
+            with self._out:
+                if self._emergency:
+                    cmd.set_damping(self.config.limits.damping_kd)
+                self._last_cmd = cmd
+                self.backend.publish_low_cmd(cmd)
         self.wait_state(PAUSE_S)
 
     def _poll(self) -> None:
         self._check_open()
         self._keep(self._receiver.latest())
-        sport = self.backend.sport_state()
-        if sport is not None:
-            self._sport = sport
+        with self._lock:
+            self._sport = self.backend.sport_state() or self._sport
 
     def wait_state(self, timeout_s: float) -> bool:
         """Wait for a state that is newer than the last one; False when the time is over."""
@@ -208,11 +212,14 @@ class Go2(LowLevelCommands):
 
         Calling it again does nothing.
         """
-        if self._closed:
-            return
-        try:
-            self._keeper.close()
-            self._farewell()
-        finally:
-            self._closed = True
-            self.backend.disconnect()
+        # who comes second returns when the link is closed; each step is taken whatever the others raise
+        with self._going, contextlib.ExitStack() as steps:
+            if not self._closed:
+                steps.callback(self._close)
+                steps.callback(self._farewell)
+                steps.callback(self._keeper.close)
+                steps.callback(self._let_go)
+
+    def _close(self) -> None:
+        self._closed = True
+        self.backend.disconnect()

@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport int64_t
 
 from rfx.go2.low_frame cimport low_numbers_t
@@ -6,6 +7,7 @@ from rfx.kernels.handover cimport latch_t
 
 cdef class CommandSource:
     cdef latch_t hand, velocity         # what Python hands over: commands, the base's velocity
+    cdef cython.pymutex lock            # among those who hand over
     cdef object table_
     cdef const double* table            # (rows, 4); NULL: handed over, or the sticks
     cdef Py_ssize_t rows, row

@@ -91,7 +91,7 @@ cdef class CommandSource:
         return stamp >= 0 and self.clock() - stamp <= self.deadman
 
     def hand_over(self, vx, vy, vyaw):
-        """Give the velocity that is wanted now (m/s, m/s, rad/s); from any thread, one at a time."""
+        """Give the velocity that is wanted now (m/s, m/s, rad/s); from any thread."""
         self.pass_on(&self.hand, (vx, vy, vyaw), ("vx", "vy", "vyaw"))
 
     def hand_over_velocity(self, velocity):
@@ -102,7 +102,8 @@ cdef class CommandSource:
         cdef double[3] numbers
         for i in range(3):
             numbers[i] = arrays.number(values[i], names[i])
-        latch_write(latch, numbers, 3, self.clock())
+        with self.lock:
+            latch_write(latch, numbers, 3, self.clock())
         return 0
 
     def at(self, t):

@@ -5,9 +5,9 @@ import contextlib
 import threading
 from typing import Any
 
-from rfx.errors import InvalidStateError, RfxError
+from rfx.errors import InvalidStateError
 from rfx.go2 import topics
-from rfx.go2.keeper import Velocity
+from rfx.go2.order import Order
 from rfx.go2.sender import Sender
 from rfx.go2.sport_client import SportCommands
 from rfx.go2.topics import SportApi, SwitcherApi
@@ -19,6 +19,8 @@ class EmergencyStop(SportCommands):
     """The part of :class:`rfx.go2.Go2` that stops everything."""
 
     _emergency: bool
+    _letting_go: bool
+    _motors: Order  # as `_order`, of low-level commands
     _out: threading.RLock  # type: ignore[valid-type]
     _sender: Sender | None
 
@@ -30,6 +32,8 @@ class EmergencyStop(SportCommands):
         return self._emergency
 
     def _check_allowed(self) -> None:
+        if self._letting_go:
+            raise InvalidStateError("this Go2 is disconnected; connect again")
         if self._emergency:
             raise InvalidStateError("the emergency stop holds: nothing is sent until reset_emergency_stop()")
 
@@ -51,21 +55,27 @@ class EmergencyStop(SportCommands):
         """
         self._check_open()
         self._emergency = True
-        low_level = self._commanded
-        if low_level:
-            with self._out:
-                for _ in range(STOPS):
-                    with contextlib.suppress(RfxError):
-                        self._brake_once()
-        self._keeper.rest()
-        for _ in range(STOPS):
-            with contextlib.suppress(RfxError):
-                self.rpc.send(topics.SPORT, SportApi.DAMP)
+        self._order.stop("emergency_stop()", self._say_damp)
+        self._motors.stop("emergency_stop()", self._brake_once)
         sender = self._sender
         if sender is not None:
             sender.damp("emergency stop")
+        with self._out:  # what was on its way has left
+            low_level = self._commanded
+            for _ in range(STOPS if low_level else 0):
+                with contextlib.suppress(Exception):  # whatever it is, the next one may get through
+                    self._brake_once()
+        self._keeper.rest()
+        for _ in range(STOPS):
+            with contextlib.suppress(Exception):
+                self._say_damp()
+        if sender is not None:
+            sender.settle()
         if not low_level:
             self._ask(SportApi.DAMP)
+
+    def _say_damp(self) -> None:
+        self.rpc.send(topics.SPORT, SportApi.DAMP)
 
     def reset_emergency_stop(self) -> None:
         """Allow commands again; nothing is sent by it. A sender stays in damping until it is started again."""
@@ -83,13 +93,3 @@ class EmergencyStop(SportCommands):
         if api_id != SwitcherApi.CHECK_MODE:
             self._check_allowed()
         return super()._switch(api_id, **parameter)
-
-    def walk(self, vx: float, vy: float, vyaw: float, *, hold_s: float | None = None) -> Velocity:
-        """Walk with this velocity until it is changed; see :meth:`SportCommands.walk`."""
-        self._check_allowed()
-        velocity = super().walk(vx, vy, vyaw, hold_s=hold_s)
-        if self._emergency:  # it came between
-            self._keeper.rest()
-            self.rpc.send(topics.SPORT, SportApi.DAMP)
-            self._check_allowed()
-        return velocity

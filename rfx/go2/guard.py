@@ -96,9 +96,13 @@ def _brake_all(reason: str) -> None:
     # In threads of their own: what was interrupted may hold a lock that braking needs.
     threads = [threading.Thread(target=brake, args=(reason,), daemon=True) for brake in list(_brakes.values())]
     for thread in threads:
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more of them, or the interpreter ends
+            thread.run()
     for thread in threads:
-        thread.join(PATIENCE_S)
+        if thread.is_alive():
+            thread.join(PATIENCE_S)
 
 
 def _at_exit() -> None:

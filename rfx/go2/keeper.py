@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from rfx.errors import RfxError
+from rfx.errors import InvalidStateError, RfxError
 from rfx.go2 import topics
+from rfx.go2.order import Order
 from rfx.go2.rpc_client import RpcClient, RpcError
 from rfx.go2.topics import ServiceApi, SportApi
 
@@ -37,9 +38,9 @@ class Keeper:
         How often it stopped the robot because the caller fell silent.
     """
 
-    def __init__(self, rpc: RpcClient, rate_hz: float, fresh: Callable[[], bool]) -> None:
+    def __init__(self, rpc: RpcClient, rate_hz: float, fresh: Callable[[], bool], order: Order) -> None:
         self._rpc, self._period_s, self._fresh = rpc, 1.0 / rate_hz, fresh
-        self._lock = threading.Lock()
+        self._lock = order.lock  # so that a Move and a stop leave one after the other
         self._change = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._velocity: Velocity | None = None
@@ -60,11 +61,16 @@ class Keeper:
         with self._lock:
             return self._velocity
 
-    def walk(self, velocity: Velocity, hold_s: float) -> None:
-        """Send this velocity from now on, for so long unless it is called again."""
+    def walk(self, velocity: Velocity, hold_s: float, check: Callable[[], None]) -> None:
+        """Send this velocity from now on, for so long unless it is called again; not where ``check`` raises."""
         with self._change:
             self._velocity, self._until_s, self.why_stopped = velocity, time.monotonic() + hold_s, ""
-            self._wake()
+            try:
+                self._wake()
+                check()  # last, as a signal handler may have stopped meanwhile
+            except Exception:
+                self._velocity = None
+                raise
 
     def rest(self) -> None:
         """Send no velocity any more; when it returns none is under way."""
@@ -80,18 +86,18 @@ class Keeper:
         except (ValueError, KeyError, TypeError) as error:
             code = topics.RpcCode.DATA
             raise RpcError(topics.SPORT_LEASE, ServiceApi.LEASE_APPLY, code, data) from error
-        self._rpc.lease_id = lease_id
         with self._change:
+            self._rpc.lease_id = lease_id
             self._lease_term_s = max(term_s, 0.1)
-            self._lease_due_s = time.monotonic() + LEASE_SHARE * self._lease_term_s
             self._wake()
+            self._lease_due_s = time.monotonic() + LEASE_SHARE * self._lease_term_s
         return lease_id
 
     def drop_lease(self) -> None:
         """Renew the lease no more; the robot forgets it when its term is over."""
         with self._change:
             self._lease_due_s = None
-        self._rpc.lease_id = 0
+            self._rpc.lease_id = 0
 
     def close(self) -> None:
         """End the thread; a robot that walks is told to stop first."""
@@ -107,9 +113,16 @@ class Keeper:
     # -- the thread
 
     def _wake(self) -> None:
-        if self._thread is None and not self._closed:
+        if self._closed:
+            raise InvalidStateError("this Go2 is disconnected; connect again")
+        if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="rfx go2 keeper", daemon=False)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except Exception:  # the system has no more of them, or the interpreter ends
+                self._thread = None
+                self._stop_unheard()
+                raise
         self._change.notify()
 
     def _run(self) -> None:
@@ -120,44 +133,50 @@ class Keeper:
                     return
             try:
                 self._renew()
-                self._move()
-            except RfxError as error:
-                self._give_up(str(error))
+                reason = self._move()
+            except Exception as error:  # whatever it is, a robot is not left walking
+                with self._change:
+                    reason = self._give_up(str(error) or type(error).__name__)
+            if reason:
+                log.warning("the robot is told to stop: %s", reason)
             with self._change:
                 if self._velocity is not None or self._lease_due_s is not None:
                     self._change.wait(self._period_s)
 
-    def _move(self) -> None:
-        reason = ""
-        if not threading.main_thread().is_alive():
-            reason = "the program has ended"
-        elif not self._fresh():
-            reason = "no state comes from the robot any more"
+    def _move(self) -> str:
+        """Send the velocity, or stop; why it stopped."""
+        ended = not threading.main_thread().is_alive()
+        reason = "the program has ended" if ended else "" if self._fresh() else "no state comes from the robot any more"
         with self._change:  # held while sending, so that nothing is sent after rest() has returned
             if self._velocity is None:
-                return
+                if ended:
+                    self._lease_due_s = None
+                return ""
             if not reason and time.monotonic() > self._until_s:
                 reason = "walk() was not called again in time"
                 self.dead_man_stops += 1
-            if not reason:
-                self._rpc.send(topics.SPORT, SportApi.MOVE, move_parameter(self._velocity))
-                self.sent += 1
-                return
-        self._give_up(reason)
+            if reason:
+                return self._give_up(reason)
+            self._rpc.send(topics.SPORT, SportApi.MOVE, move_parameter(self._velocity))
+            self.sent += 1
+            return ""
 
-    def _give_up(self, reason: str) -> None:
-        with self._change:
-            self._velocity, self.why_stopped = None, reason
-            if not threading.main_thread().is_alive():
-                self._lease_due_s = None
-        log.warning("the robot is told to stop: %s", reason)
+    def _give_up(self, reason: str) -> str:
+        """With the lock held, so that it is not a newer walk() that is stopped; the reason, where it walked."""
+        walking, self._velocity = self._velocity is not None, None
+        if not threading.main_thread().is_alive():
+            self._lease_due_s = None
+        if not walking:
+            return ""
+        self.why_stopped = reason
         self._stop_unheard()
+        return reason
 
     def _stop_unheard(self) -> None:
         for _ in range(STOPS):
             try:
                 self._rpc.send(topics.SPORT, SportApi.STOP_MOVE)
-            except RfxError as error:
+            except Exception as error:
                 log.warning("stopping failed: %s", error)
 
     def _renew(self) -> None:
@@ -168,9 +187,12 @@ class Keeper:
         try:
             self._rpc.call(topics.SPORT_LEASE, ServiceApi.LEASE_RENEWAL, "{}", term)
         except RfxError as error:
-            self.drop_lease()
+            with self._lock:
+                if self._lease_due_s != due:  # dropped meanwhile, or another one was taken
+                    return
+                self.drop_lease()
             log.warning("the lease is lost: %s", error)
             return
         with self._lock:
-            if self._lease_due_s is not None:
+            if self._lease_due_s == due:
                 self._lease_due_s = time.monotonic() + LEASE_SHARE * term

@@ -147,6 +147,7 @@ cdef Py_ssize_t take_python(void* ctx, unsigned char* buf, Py_ssize_t cap, int64
     with gil:
         link = <PythonLink>ctx
         try:
+            link.check()
             data = link.taker(timeout_ns / 1e9)
             if data is None:
                 return TAKE_NOTHING
@@ -166,6 +167,7 @@ cdef int write_python(void* ctx, const unsigned char* data, Py_ssize_t n) noexce
     with gil:
         link = <PythonLink>ctx
         try:
+            link.check()
             link.writer(PyBytes_FromStringAndSize(<const char*>data, n))
             return 0
         except BaseException as error:

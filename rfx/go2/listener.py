@@ -62,12 +62,13 @@ class Listener:
         return {reader.topic: reader.matched for reader in self._readers}
 
     def stop(self) -> None:
-        """Hear no more; calling it again does nothing."""
+        """Hear no more; calling it again does nothing. From within ``heard`` it does not wait for its own thread."""
         self._stop.set()
         for reader in self._readers:
             reader.wake()
         for thread in self._threads:
-            thread.join()
+            if thread is not threading.current_thread():
+                thread.join()
 
     def _listen(self, reader: Any) -> None:
         try:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfx import arrays
-from rfx.errors import ConfigError, DTypeError, HardwareError, InvalidValueError, RfxError
+from rfx.errors import ConfigError, DTypeError, HardwareError, InvalidValueError
 from rfx.go2 import guard
 from rfx.go2.emergency import EmergencyStop
 from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.events import Verdict
 from rfx.go2.messages import LowCmd, LowState
+from rfx.go2.order import Order
 from rfx.go2.sender import FAREWELLS, Sender
 from rfx.go2.topics import SportApi
 from rfx.robots.go2 import GO2, MOTOR_NAMES
@@ -34,11 +35,12 @@ class LowLevelCommands(EmergencyStop):
     def _begin(self) -> None:
         """Set up what this part keeps."""
         self._safety = SafetyEnvelope(self.config.limits)
-        self._out = threading.RLock()  # held from the envelope to the wire, so that steps follow what was sent
+        self._order, self._motors = Order(self._check_allowed), Order(self._check_allowed)
+        self._out = self._motors.lock  # held from the envelope to the wire, so that steps follow what was sent
         self._wanted: LowCmd | None = None  # the last whole command of the caller, for set_motor_position
         self._sender: Sender | None = None
-        self._change = threading.Lock()  # held while a sender comes or goes
-        self._emergency = False
+        self._change = threading.RLock()  # held while a sender comes or goes
+        self._emergency = self._letting_go = False
         self._commanded = False
 
     @property
@@ -79,38 +81,42 @@ class LowLevelCommands(EmergencyStop):
                 "expected every motor command to be finite and every gain at least 0; nothing was sent"
             )
         self._check_allowed()
+        with self._motors.motion():
+            return self._send(cmd)
+
+    def _send(self, cmd: LowCmd) -> Verdict:
         sender = self._sender
         if sender is not None and sender.state != "stopped":
             return sender.put(cmd)
         out = cmd.copy()
         if not self.config.lockstep:
             self._newest()
-        verdict = self._put(out)
+        verdict = self._put(out, cmd.copy())
         if verdict.damping:
-            self._wanted = None
             holds = "; safety.reset() lets commands through again" if verdict.latched else ""
             raise HardwareError(f"{verdict.reason}; damping was sent{holds}")
-        self._wanted = cmd.copy()
         return verdict
 
     def _newest(self) -> LowState:
         return self.low_state()
 
-    def _put(self, cmd: LowCmd) -> Verdict:
-        """Bring a command inside of the envelope, in place, and publish it."""
-        with self._out:
-            self._check_allowed()
+    def _put(self, cmd: LowCmd, wanted: LowCmd | None = None) -> Verdict:
+        """Bring a command inside of the envelope, in place, and publish it; ``wanted`` is what the caller gave."""
+        with self._motors.sending("a command"):
             low = self._low
             assert low is not None
             age_s = 0.0 if self.config.lockstep else max(0.0, time.monotonic() - self._received_s)
             verdict = self._safety.apply(cmd, low, age_s)
             self._publish(cmd)
+            self._wanted = None if verdict.damping else wanted
             return verdict
 
     def _publish(self, cmd: LowCmd) -> None:
-        if not self._commanded or not guard.watched(self):
-            self._commanded = True
+        self._commanded = True
+        if not (self._letting_go or guard.watched(self)):
             guard.watch(self, self._brake)
+            if self._letting_go:  # a signal handler did meanwhile
+                guard.release(self)
         low = self._low
         if self.config.lockstep and low is not None:
             cmd.reserve = low.tick
@@ -208,13 +214,19 @@ class LowLevelCommands(EmergencyStop):
         """
         self._check_open()
         gain = self.config.limits.damping_kd if kd is None else arrays.number(kd, "kd", minimum=0)
-        self._keeper.rest()
+        self._order.stop("damp()", self._say_damp)
+        self._motors.stop("damp()", self._brake_once)
         sender = self._sender
         if sender is not None:
             sender.damp("damp() was called")
-        if self._commanded:
-            self._brake_once(gain)
-        else:
+        with self._out:  # what was on its way has left
+            low_level = self._commanded
+            if low_level:
+                self._brake_once(gain)
+        self._keeper.rest()
+        if sender is not None:
+            sender.settle()
+        if not low_level:
             self._ask(SportApi.DAMP)
 
     def _brake_once(self, kd: float | None = None) -> None:
@@ -233,7 +245,7 @@ class LowLevelCommands(EmergencyStop):
         sender = self._sender
         if sender is None or not sender.brake(reason):
             for _ in range(FAREWELLS):
-                with contextlib.suppress(RfxError):
+                with contextlib.suppress(Exception):
                     self._brake_once()
         self._keeper.rest()
 
@@ -293,6 +305,7 @@ class LowLevelCommands(EmergencyStop):
         rate = config.command_rate_hz if rate_hz is None else arrays.number(rate_hz, "rate_hz", minimum=1, maximum=1000)
         self._newest()
         with self._change:
+            self._check_allowed()  # nobody has let go meanwhile
             self._drop_sender()
             guard.watch(self, self._brake)  # from here, as signals can only be watched from the main thread
             made = self._sender = Sender(
@@ -303,6 +316,10 @@ class LowLevelCommands(EmergencyStop):
                 look_every=max(1, math.floor(rate / config.state_rate_hz)),
                 clock=RobotClock(self, config.connect_timeout_s) if config.lockstep else None,  # type: ignore[arg-type]
             )
+            if self._letting_go:  # a signal handler did meanwhile
+                self._drop_sender()
+                guard.release(self)
+        self._check_open()
         return made
 
     def stop_sending(self) -> None:
@@ -341,12 +358,21 @@ class LowLevelCommands(EmergencyStop):
         super().take_low_level()
         self._safety.reset()
 
+    def _let_go(self) -> None:
+        """From here on nothing but stops and damping leaves."""
+        self._order.stop("disconnect()")
+        with self._change:
+            try:
+                self._drop_sender()
+            finally:
+                self._letting_go = True
+                self._motors.stop("disconnect()")
+
     def _farewell(self) -> None:
         """Leave the motors in damping, if they were commanded."""
-        self.stop_sending()
-        if self._commanded:
-            for _ in range(FAREWELLS):
-                with contextlib.suppress(RfxError):
+        with self._out:
+            for _ in range(FAREWELLS if self._commanded else 0):
+                with contextlib.suppress(Exception):  # whatever it is, the next one may get through
                     self._brake_once()
         self._safety.report(final=True)
         guard.release(self)

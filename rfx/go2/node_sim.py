@@ -22,6 +22,7 @@ from rfx.errors import (
 from rfx.go2 import topics
 from rfx.go2.config import Go2Config
 from rfx.go2.node import SPORT_COMMANDS, checked_arguments, checked_velocity
+from rfx.go2.order import Order, motion
 from rfx.go2.rpc_client import RpcError
 from rfx.go2.sport_mode import SportMode
 from rfx.go2.topics import RpcCode, SportApi, SportModeId
@@ -41,7 +42,6 @@ _SPORT: dict[str, tuple[SportApi, tuple[str, ...], SportModeId | None]] = {
     "recovery_stand": (SportApi.RECOVERY_STAND, (), SportModeId.BALANCE_STAND),
     "sit": (SportApi.SIT, (), SportModeId.SIT),
     "rise_sit": (SportApi.RISE_SIT, (), SportModeId.BALANCE_STAND),
-    "damp": (SportApi.DAMP, (), None),
     "euler": (SportApi.EULER, ("x", "y", "z"), None),
     "body_height": (SportApi.BODY_HEIGHT, ("data",), None),
     "speed_level": (SportApi.SPEED_LEVEL, ("data",), None),
@@ -106,7 +106,8 @@ class SimNodeRobot:
         self.commands = {name: effect for name, (effect, _) in SPORT_COMMANDS.items()}
         self.plant = make_plant(plant)
         self.sport = SportMode()
-        self._lock = threading.Lock()
+        self._order = Order()
+        self._lock = self._order.lock
         self._command = JointCommand()
         self._velocity: dict[str, float] | None = None
         self._walked_s = self._moved_s = 0.0
@@ -154,8 +155,9 @@ class SimNodeRobot:
             "mode": mode.name,
         }
 
+    @motion
     def command(self, name: str, arguments: dict[str, Any]) -> Any:
-        """Do it; ``stand`` and the like return when it is done."""
+        """Do it; ``stand`` and the like return when it is done. InvalidStateError where a stop or damping came before."""
         self._paced.check()
         values = checked_arguments(name, arguments)
         if name == "walk":
@@ -163,6 +165,10 @@ class SimNodeRobot:
         with self._lock:
             if SPORT_COMMANDS[name][0] != Effect.Sets:
                 self._velocity = None
+            if name == "damp":
+                self._order.stop("damp")
+                self._ask(SportApi.DAMP, "{}", free=True)
+                return None
         if name == "stand":
             self._ask(SportApi.STAND_UP, "")
             self._wait("stand", lambda: not self.sport._plan_runs() and self.sport.mode == SportModeId.JOINT_LOCK)
@@ -176,13 +182,13 @@ class SimNodeRobot:
 
     def _walk(self, velocity: tuple[float, float, float]) -> list[float]:
         wish = dict(zip("xyz", velocity, strict=True))
-        self._ask(SportApi.MOVE, json.dumps(wish))
         with self._lock:
+            self._ask(SportApi.MOVE, json.dumps(wish))
             self._velocity, self._walked_s, self._moved_s = wish, self._now.time, self._now.time
         return list(velocity)
 
-    def _ask(self, api_id: SportApi, parameter: str) -> None:
-        with self._lock:
+    def _ask(self, api_id: SportApi, parameter: str, *, free: bool = False) -> None:
+        with self._lock if free else self._order.sending(api_id.name):
             code, data = self.sport.handle(api_id, parameter)
         if code != RpcCode.OK:
             raise RpcError(topics.SPORT, api_id, code, data)
@@ -195,6 +201,7 @@ class SimNodeRobot:
                 done, mode, seconds = reached(), self.sport.mode, self._now.time - began
             if done:
                 return
+            self._order.check(f"what was to make it {what}")
             if mode == SportModeId.DAMPING or seconds > MOTION_S:
                 why = f" ({self.sport.reason})" if mode == SportModeId.DAMPING else ""
                 raise RfxTimeoutError(
@@ -207,8 +214,9 @@ class SimNodeRobot:
         """Stop walking and stand."""
         self._paced.check()
         with self._lock:
+            self._order.stop("stop")
             self._velocity = None
-        self._ask(SportApi.STOP_MOVE, "")
+            self._ask(SportApi.STOP_MOVE, "", free=True)
 
     def close(self) -> None:
         """End the simulation."""

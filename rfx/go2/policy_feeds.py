@@ -150,12 +150,15 @@ class Driver:
         go2 = self._go2
         with go2._change:
             go2._drop_sender()
-            guard.watch(go2, go2._brake)
-            go2._sender = self  # type: ignore[assignment]
-            go2._commanded = True
+            with go2._motors.sending("the policy's first command"):  # not after a stop since the motors were taken
+                guard.watch(go2, go2._brake)
+                go2._sender = self  # type: ignore[assignment]
+                go2._commanded = True
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.is_running():  # Ctrl+C came where nobody watches the tick
+            self._tick.damp()
         with self._go2._change:
             if self._go2._sender is self:  # type: ignore[comparison-overlap]
                 self._go2._sender = None
@@ -167,6 +170,10 @@ class Driver:
     def damp(self, reason: str) -> None:
         """Brake at once."""
         self._tick.damp()
+
+    def settle(self) -> None:
+        """Wait for the tick that was under way when it was damped: from then on it sends nothing but damping."""
+        self._wait(BRAKE_S, ("damping", "done"))
 
     def brake(self, reason: str) -> bool:
         """End the run because of a signal."""
@@ -183,7 +190,7 @@ class Driver:
         self._tick.damp()
         self._wait(2.0)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, phases: tuple[str, ...] = ("done",)) -> None:
         end = time.monotonic() + seconds
-        while self._tick.phase != "done" and time.monotonic() < end:
-            time.sleep(0.005)
+        while self._tick.phase not in phases and time.monotonic() < end:
+            time.sleep(0.001)

@@ -168,6 +168,7 @@ def run_policy(
         if not go2.config.edu_mode:
             raise ConfigError("expected edu_mode for low-level commands, the configuration says edu_mode=False")
         go2.stop_sending()
+        stack.enter_context(go2._motors.motion())  # a stop from here on keeps the policy from driving
         go2.take_low_level()
         envelope = SafetyEnvelope(go2.config.limits if limits is None else limits)
         link = open_link(go2.backend, native)

@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from rfx.control.histogram cimport Histogram
@@ -69,6 +70,7 @@ cdef class PolicyTick:
     cdef unsigned char[512] record
     cdef Py_ssize_t out_size
     cdef uint64_t request
+    cdef cython.pymutex lock            # among those who write the request
     cdef int phase_, ended_
     cdef uint32_t first_tick, last_tick, marks
     cdef bint have, logging, estimating

@@ -109,7 +109,7 @@ cdef class PolicyTick:
         (self.h_take, self.h_decode, self.h_estimate, self.h_observe, self.h_act, self.h_envelope, self.h_encode, self.h_write,
          self.h_log, self.h_total) = [Histogram() for _ in STAGES]
         self.unix_offset = time.time_ns() - time.monotonic_ns()
-        self.begun, self.last_step = -1, -1
+        self.begun = self.last_step = -1
         side.reset()
 
     # -- the tick
@@ -263,7 +263,6 @@ cdef class PolicyTick:
     cdef void follow_policy(self) noexcept nogil:
         cdef int64_t step = <int64_t>((self.now - self.phase_begun + self.plan.half_tick) * (self.side.rate * 1e-9)), t0, t1, t2
         cdef int answer
-        cdef Py_ssize_t size
         if self.estimating and self.side.needs_lin_vel and self.velocity.lost():
             self.stop_for(END_TRUST, DAMPING)
             return
@@ -290,8 +289,8 @@ cdef class PolicyTick:
             self.h_act.add(t2 - t1)
             self.counters.policy_steps += 1
             if self.logging:
-                size = self.side.write_step(self.last_step, self.wish, self.targets, self.record)
-                self.ring.put(RECORD_POLICY, t2 + self.unix_offset, self.record, <uint32_t>size)
+                self.ring.put(RECORD_POLICY, t2 + self.unix_offset, self.record,
+                              <uint32_t>self.side.write_step(self.last_step, self.wish, self.targets, self.record))
         self.hold(self.targets, 0.0, 0.0)
         memcpy(self.command + 36, self.side.kp, MOTORS * sizeof(double))
         memcpy(self.command + 48, self.side.kd, MOTORS * sizeof(double))
@@ -342,12 +341,13 @@ cdef class PolicyTick:
 
     def finish(self):
         """Ask the policy to end: the robot lies down or brakes, as was chosen. From any thread."""
-        if word_load(&self.request) == GO_ON:
-            word_store(&self.request, FINISH)
+        with self.lock:     # so that no wish for damping is forgotten that comes between
+            word_store(&self.request, FINISH if self.request == GO_ON else self.request)
 
     def damp(self):
         """Ask for damping at once. From any thread."""
-        word_store(&self.request, DAMP)
+        with self.lock:
+            word_store(&self.request, DAMP)
 
     @property
     def phase(self):

@@ -1,5 +1,6 @@
 """Calls to the robot's services: each with an id of its own, answered or timed out, every code said in words."""
 
+import contextlib
 import itertools
 import threading
 import time
@@ -53,9 +54,10 @@ class RpcClient:
     def __init__(self, backend: DdsBackend) -> None:
         self._backend = backend
         self._ids = itertools.count(time.time_ns() // 1000)
-        self._lock = threading.Lock()
+        # a signal handler may call while its own thread is inside
+        self._lock = threading.RLock()
         self._waiting: dict[int, Response | None] = {}
-        self._pumps: dict[str, threading.Lock] = {}
+        self._pumps: dict[str, Any] = {}
         self._versions: dict[str, str] = {}
         self.lease_id = 0
 
@@ -89,8 +91,15 @@ class RpcClient:
                 )
         return known
 
-    def call(self, service: str, api_id: int, parameter: str = "{}", timeout_s: float = 5.0) -> str:
-        """Call a function and return the data that came back.
+    def call(
+        self,
+        service: str,
+        api_id: int,
+        parameter: str = "{}",
+        timeout_s: float = 5.0,
+        sending: contextlib.AbstractContextManager[Any] | None = None,
+    ) -> str:
+        """Call a function and return the data that came back; ``sending`` is entered while the request leaves.
 
         Raises
         ------
@@ -101,7 +110,7 @@ class RpcClient:
         """
         end = time.monotonic() + timeout_s
         self.version(service, timeout_s)
-        answer = self._exchange(service, api_id, parameter, end - time.monotonic())
+        answer = self._exchange(service, api_id, parameter, end - time.monotonic(), sending)
         if answer is None:
             raise RfxTimeoutError(
                 f"no answer to {service} {api_name(service, api_id)} within {timeout_s:g} s "
@@ -127,16 +136,24 @@ class RpcClient:
         request.header.policy.noreply = noreply
         return request
 
-    def _exchange(self, service: str, api_id: int, parameter: str, timeout_s: float) -> Response | None:
+    def _exchange(
+        self,
+        service: str,
+        api_id: int,
+        parameter: str,
+        timeout_s: float,
+        sending: contextlib.AbstractContextManager[Any] | None = None,
+    ) -> Response | None:
         """Send one request and wait for its answer; None when the time is over."""
         request = self._request(api_id, parameter, noreply=False)
         number = request.header.identity.id
         with self._lock:
             self._waiting[number] = None
-            pump = self._pumps.setdefault(service, threading.Lock())
+            pump = self._pumps.setdefault(service, threading.RLock())
         try:
             end = time.monotonic() + timeout_s
-            self._backend.publish_request(service, request)
+            with contextlib.nullcontext() if sending is None else sending:
+                self._backend.publish_request(service, request)
             while True:
                 if pump.acquire(timeout=SLICE_S):  # one caller takes for all
                     try:

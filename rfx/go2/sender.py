@@ -17,6 +17,7 @@ from rfx.errors import HardwareError, InvalidStateError
 from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.events import Verdict
 from rfx.go2.messages import NO_POSITION, NO_VELOCITY, LowCmd, LowState
+from rfx.go2.order import Order
 
 log = logging.getLogger("rfx.go2")
 
@@ -27,6 +28,8 @@ GROUPS = ("q", "dq", "tau", "kp", "kd")
 
 class Link(Protocol):
     """What the sender needs of the robot."""
+
+    _motors: Order
 
     @property
     def safety(self) -> SafetyEnvelope:
@@ -88,16 +91,21 @@ class Sender:
         self.why = ""
         self.sent = 0
         self._link, self._every, self._clock = link, look_every, clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may damp while its own thread is inside
         self._wanted: LowCmd | None = None
         self._verdict = Verdict()
         self._fresh = False  # a command came since the last tick
+        self._told = False  # the log was told why it damps
         self._heard_s = self._ramp_began_s = 0.0
         self._posture = np.zeros(12, np.float32)
         self._braked = threading.Event()
         self._loop = ControlLoop(rate_hz, self._tick, name="rfx go2 sender", clock=clock)
         self._thread = threading.Thread(target=self._main, name="rfx go2 sender", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # Ctrl+C while it was starting: nobody will hold it
+            self.state = "stopped"
+            raise
 
     def __repr__(self) -> str:
         why = f", why={self.why!r}" if self.why else ""
@@ -147,6 +155,9 @@ class Sender:
         with self._lock:
             self._go(reason)
 
+    def settle(self) -> None:
+        """Nothing: what was on its way when it was damped is kept from leaving by the link."""
+
     def brake(self, reason: str, timeout_s: float = 0.1) -> bool:
         """Go to damping and wait until that was sent; whether it was."""
         if not self.is_running():
@@ -157,13 +168,12 @@ class Sender:
         return self._braked.wait(timeout_s)
 
     def stop(self) -> None:
-        """Send damping a few times and end the thread; calling it again does nothing."""
+        """Send damping a few times and end the thread; calling it again does nothing more than wait for that."""
         with self._lock:
-            if self.state == "stopped":
-                return
             self.state, self._wanted = "stopped", None
         self._loop.stop()
-        self._thread.join(JOIN_S)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(JOIN_S)
 
     # -- the thread
 
@@ -175,6 +185,7 @@ class Sender:
         finally:
             for _ in range(FAREWELLS):
                 self._send_damping()
+            self._tell()
 
     def _now(self) -> float:
         return time.monotonic() if self._clock is None else self._clock.now_ns() / 1e9
@@ -184,7 +195,6 @@ class Sender:
         if self.state in ("damping", "stopped"):
             return
         self.state, self.why, self._wanted = "damping", reason, None
-        log.warning("the motors are damped: %s", reason)
 
     def _tick(self, iteration: int, dt: float) -> bool:
         try:
@@ -194,15 +204,23 @@ class Sender:
         except Exception as error:  # whatever it is, the motors are not left to themselves
             self.damp(f"{type(error).__name__}: {error}")
             self._send_damping()
+        self._tell()
         return self.state != "stopped"
 
+    def _tell(self) -> None:
+        """Tell the log why it damps, once and from here: whoever asked for damping does not wait for the log."""
+        if self.why and not self._told:
+            self._told = True
+            log.warning("the motors are damped: %s", self.why)
+
     def _one(self) -> None:
-        cmd = self._next()
-        if cmd is None:
+        with self._link._motors.motion():  # what is damped between the next two lines does not leave
+            cmd = self._next()
+            verdict = None if cmd is None else self._link._put(cmd)
+        if verdict is None:
             self._send_damping()
             self._braked.set()
             return
-        verdict = self._link._put(cmd)
         self.sent += 1
         with self._lock:
             self._verdict = verdict
@@ -212,12 +230,17 @@ class Sender:
     def _next(self) -> LowCmd | None:
         """Return what is to be sent now; None for damping."""
         now = self._now()
+        low = self._link._newest() if self.state == "waiting" and self._wanted is not None else None
         with self._lock:
             if self._link._stopped():
                 self._go("emergency stop")
             elif not threading.main_thread().is_alive():
                 self._go("the program has ended")
-            if self._wanted is None:
+            if (
+                self._wanted is None
+                or self.state in ("damping", "stopped")
+                or (self.state == "waiting" and low is None)
+            ):
                 return None
             if self._fresh:
                 self._fresh, self._heard_s = False, now
@@ -226,7 +249,7 @@ class Sender:
                 return None
             if self.state == "waiting":
                 self.state, self._ramp_began_s = "ramping", now
-                self._posture = self._link._newest().q
+                self._posture = low.q  # type: ignore[union-attr]
                 self._link.safety.restart()
             cmd = self._wanted.copy()
             if self.state == "ramping":

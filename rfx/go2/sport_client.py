@@ -1,6 +1,7 @@
 """What a robot in sport mode can be asked for, and who holds its motors."""
 
 import abc
+import contextlib
 import json
 import math
 import time
@@ -14,9 +15,10 @@ from rfx.errors import ConfigError, HardwareError, InvalidValueError, RfxTimeout
 from rfx.go2 import topics
 from rfx.go2.backends.base import DdsBackend
 from rfx.go2.config import Go2Config
-from rfx.go2.keeper import Keeper, Velocity, move_parameter
+from rfx.go2.keeper import Keeper, Velocity
 from rfx.go2.messages import LowState, SportModeState
-from rfx.go2.rpc_client import RpcClient, RpcError
+from rfx.go2.order import Order, motion
+from rfx.go2.rpc_client import RpcClient, RpcError, api_name
 from rfx.go2.topics import RpcCode, SportApi, SportModeId, SwitcherApi
 from rfx.sim.gait import feet_of
 
@@ -49,11 +51,7 @@ GUARDED: dict[int, str] = {
     SportApi.FOOT_RAISE_HEIGHT: "foot_raise_height",
     SportApi.SPEED_LEVEL: "speed_level",
 }
-GAITS = {
-    "static_walk": SportApi.STATIC_WALK,
-    "trot_run": SportApi.TROT_RUN,
-    "economic": SportApi.ECONOMIC_GAIT,
-}
+GAITS = {"static_walk": SportApi.STATIC_WALK, "trot_run": SportApi.TROT_RUN, "economic": SportApi.ECONOMIC_GAIT}
 
 
 class SportCommands(abc.ABC):
@@ -61,12 +59,16 @@ class SportCommands(abc.ABC):
 
     Every call waits for the robot's answer. A code other than 0 raises :class:`rfx.go2.RpcError`, no answer in
     ``config.rpc_timeout_s`` raises RfxTimeoutError.
+
+    What one thread has begun and another stops (:meth:`stop`, ``damp``, ``emergency_stop``, disconnecting) before it was sent
+    is not sent, and raises InvalidStateError. So is the rest of what takes several requests, such as :meth:`stand`.
     """
 
     config: Go2Config
     backend: DdsBackend
     rpc: RpcClient
     _keeper: Keeper
+    _order: Order
     _commanded: bool
     _answered_after_s = 0.0  # how long the last request took
 
@@ -98,18 +100,22 @@ class SportCommands(abc.ABC):
             )
         return self._ask(number, timeout_s, **parameter)
 
+    @motion
     def _ask(self, api_id: int, timeout_s: float | None = None, **parameter: Any) -> str:
         self._check_open()
         try:
             text = json.dumps(parameter, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidValueError(f"expected parameters that JSON can carry, got {error}") from error
-        began = time.monotonic()
-        answer = self.rpc.call(
-            topics.SPORT, api_id, text, self.config.rpc_timeout_s if timeout_s is None else timeout_s
-        )
+        patience_s, began = self.config.rpc_timeout_s if timeout_s is None else timeout_s, time.monotonic()
+        leaving = self._sending(topics.SPORT, api_id, api_id in (SportApi.STOP_MOVE, SportApi.DAMP))
+        answer = self.rpc.call(topics.SPORT, api_id, text, patience_s, leaving)
         self._answered_after_s = time.monotonic() - began
         return answer
+
+    def _sending(self, service: str, api_id: int, free: bool) -> contextlib.AbstractContextManager[Any]:
+        """What is entered while a request leaves: in order with every stop; one that is not ``free`` may be too late."""
+        return self._order.lock if free else self._order.sending(api_name(service, api_id))
 
     def wait(self, seconds: float) -> None:
         """Let so much of the robot's own time pass; RfxTimeoutError when its clock does not go on."""
@@ -121,6 +127,7 @@ class SportCommands(abc.ABC):
         """Wait until the robot has done something; timeouts count by the robot's own clock."""
         start, began = self.low_state().tick, time.monotonic()
         while not reached():
+            self._order.check(f"what was to make it {what}")
             if (self.low_state().tick - start) % 2**32 > 1000 * timeout_s or time.monotonic() - began > 20 * timeout_s:
                 seen = f"mode {self._mode()}, trunk {self._trunk_height():.2f} m over its feet"
                 raise RfxTimeoutError(f"expected the robot to {what} within {timeout_s:g} s, got {seen}")
@@ -139,6 +146,7 @@ class SportCommands(abc.ABC):
 
     # -- postures
 
+    @motion
     def stand(self, timeout_s: float = 10.0) -> None:
         """Stand up from lying and balance: StandUp, wait until it is up, BalanceStand.
 
@@ -151,16 +159,19 @@ class SportCommands(abc.ABC):
         self._ask(SportApi.BALANCE_STAND)
         self._begun()
 
+    @motion
     def stand_up(self) -> None:
         """Stand up and lock the joints; walking needs :meth:`balance_stand` then."""
         self._keeper.rest()
         self._ask(SportApi.STAND_UP)
 
+    @motion
     def balance_stand(self) -> None:
         """Unlock the joints and balance."""
         self._keeper.rest()
         self._ask(SportApi.BALANCE_STAND)
 
+    @motion
     def stand_down(self, timeout_s: float = 10.0) -> None:
         """Lie down, and return when it lies."""
         self._keeper.rest()
@@ -168,6 +179,7 @@ class SportCommands(abc.ABC):
         self._begun()
         self._wait_for("lie down", lambda: self._at_rest(high=False), timeout_s)
 
+    @motion
     def sit(self) -> None:
         """Sit down."""
         self._keeper.rest()
@@ -177,6 +189,7 @@ class SportCommands(abc.ABC):
         """Stand up from sitting."""
         self._ask(SportApi.RISE_SIT)
 
+    @motion
     def recovery_stand(self, timeout_s: float = 20.0) -> None:
         """Stand up from wherever it lies, also from its back, and return when it stands."""
         self._keeper.rest()
@@ -211,6 +224,7 @@ class SportCommands(abc.ABC):
 
     # -- walking
 
+    @motion
     def walk(self, vx: float, vy: float, vyaw: float, *, hold_s: float | None = None) -> Velocity:
         """Walk with this velocity until it is changed.
 
@@ -245,8 +259,8 @@ class SportCommands(abc.ABC):
             self.stop()
             return velocity
         if self._keeper.velocity is None:  # the first one is asked with an answer, to hear whether it may walk
-            self.rpc.call(topics.SPORT, SportApi.MOVE, move_parameter(velocity), self.config.rpc_timeout_s)
-        self._keeper.walk(velocity, hold)
+            self._ask(SportApi.MOVE, **dict(zip("xyz", velocity, strict=True)))
+        self._keeper.walk(velocity, hold, lambda: self._order.check("MOVE"))
         return velocity
 
     @property
@@ -255,8 +269,9 @@ class SportCommands(abc.ABC):
         return self._keeper.why_stopped
 
     def stop(self) -> None:
-        """Stop walking and stand."""
+        """Stop walking and stand; what another thread has begun, and not sent yet, is not sent."""
         self._check_open()
+        self._order.stop("stop()", lambda: self.rpc.send(topics.SPORT, SportApi.STOP_MOVE))
         self._keeper.rest()
         self._ask(SportApi.STOP_MOVE)
 
@@ -287,6 +302,7 @@ class SportCommands(abc.ABC):
         else:
             self._ask(SportApi.SWITCH_GAIT, data=arrays.integer(gait, "gait", minimum=0, maximum=4))
 
+    @motion
     def trick(self, name: str) -> None:
         """Do a trick by name, see ``rfx.go2.sport_client.TRICKS``; RpcError 3203 from a robot that does not know it."""
         api_id = _named(name, TRICKS, "trick")
@@ -322,6 +338,7 @@ class SportCommands(abc.ABC):
         self._switch(SwitcherApi.SELECT_MODE, name=name)
         self._commanded = False  # from here on the mode drives, and it is the mode that damps
 
+    @motion
     def release_mode(self, *, lie_down: bool = True) -> None:
         """Take the motors from the motion mode, so that low-level commands are obeyed.
 
@@ -365,8 +382,11 @@ class SportCommands(abc.ABC):
                 f"expected nobody else to write {topics.LOW_CMD}, {', '.join(others)} does: stop it first"
             )
 
+    @motion
     def _switch(self, api_id: int, **parameter: Any) -> str:
-        return self.rpc.call(topics.MOTION_SWITCHER, api_id, json.dumps(parameter), self.config.rpc_timeout_s)
+        service, text = topics.MOTION_SWITCHER, json.dumps(parameter)
+        leaving = self._sending(service, api_id, api_id == SwitcherApi.CHECK_MODE)
+        return self.rpc.call(service, api_id, text, self.config.rpc_timeout_s, leaving)
 
 
 def _seconds(state: SportModeState | None) -> float:

@@ -11,6 +11,9 @@ from libc.string cimport memcpy
 
 from rfx.kernels.seqlock cimport word_load, word_store
 
+cdef enum:
+    MOST_LOOKS = 1_000_000  # some milliseconds
+
 
 # Writes n <= 3 numbers and their time; one writer at a time.
 cdef void latch_write(latch_t* latch, const double* values, Py_ssize_t n, int64_t stamp) noexcept nogil:
@@ -24,15 +27,16 @@ cdef void latch_write(latch_t* latch, const double* values, Py_ssize_t n, int64_
     word_store(&latch.sequence, sequence + 2)
 
 
-# Reads what was written last, and returns its time; the least int64 before the first time, and nothing is read then.
+# Reads what was written last, and returns its time; the least int64 before the first time. The same where the writer has not
+# come to an end for so many looks: a reader of high priority may have its processor, and would wait for it for ever.
 cdef int64_t latch_read(const latch_t* latch, double* values, Py_ssize_t n) noexcept nogil:
     cdef uint64_t before, word
     cdef int64_t stamp
-    cdef Py_ssize_t i
-    while True:
+    cdef Py_ssize_t i, _look
+    for _look in range(MOST_LOOKS):
         before = word_load(&latch.sequence)
         if before == 0:
-            return -0x7FFFFFFFFFFFFFFF - 1
+            break
         if before & 1:
             continue
         for i in range(n):
@@ -41,6 +45,7 @@ cdef int64_t latch_read(const latch_t* latch, double* values, Py_ssize_t n) noex
         stamp = <int64_t>word_load(&latch.words[LATCH_WORDS - 1])
         if word_load(&latch.sequence) == before:
             return stamp
+    return -0x7FFFFFFFFFFFFFFF - 1
 
 
 cdef inline uint64_t padded(uint64_t size) noexcept nogil:

@@ -11,14 +11,13 @@ import time
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from rfx import arrays
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, MissingDependencyError, RfxConnectionError
 
 try:
     from cyclonedds import _clayer
-    from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsParticipant, BuiltinTopicDcpsPublication
     from cyclonedds.core import (
         DDSException,
         GuardCondition,
@@ -39,13 +38,13 @@ except ImportError as error:
         f"on CPython 3.11 to 3.13 ({error})"
     ) from error
 
+from rfx.go2.backends.discovered import Discovered, Writer
 from rfx.go2.backends.idl import idl_class
 
 LOOPBACK = "lo" if "lo" in {name for _, name in socket.if_nameindex()} else "lo0"
 ANY = SampleState.Any | ViewState.Any | InstanceState.Any
 SLICE_S = 0.1  # a wait is cut into slices, so that Ctrl+C gets through
 MOST_PARTICIPANTS = 30
-MOST_SEEN = 10_000  # announcements of writers and participants that are looked at
 HIGHEST_DOMAIN = 230
 
 
@@ -148,6 +147,7 @@ class CycloneDomain:
         self._links: weakref.WeakSet[Any] = weakref.WeakSet()  # native ones, that use the entities without the GIL
         self._topics: dict[str, tuple[type, Topic]] = {}
         self._discovered: Any = None
+        self._lock = threading.RLock()  # what is made, and what is closed
         self._closed = False
         try:
             _domains.acquire(self.domain_id, interface)
@@ -158,8 +158,10 @@ class CycloneDomain:
             ) from error
         try:
             self._participant: DomainParticipant | None = DomainParticipant(self.domain_id)
-        except DDSException as error:
+        except BaseException as error:
             _domains.release(self.domain_id)
+            if not isinstance(error, DDSException):
+                raise
             raise RfxConnectionError(
                 f"DDS could not join domain {domain_id} on interface {interface}: {error}. "
                 f"At most {MOST_PARTICIPANTS} participants fit on one machine"
@@ -177,14 +179,16 @@ class CycloneDomain:
 
     def reader(self, topic: str, message: type, *, reliable: bool = False, depth: int = 1) -> "RawReader":
         """Return a reader of CDR bytes that keeps the newest ``depth`` samples."""
-        made = RawReader(self, topic, message, _qos(reliable, depth))
-        self._endpoints.append(made)
+        with self._lock:
+            made = RawReader(self, topic, message, _qos(reliable, depth))
+            self._endpoints.append(made)
         return made
 
     def writer(self, topic: str, message: type, *, reliable: bool = True, depth: int = 1) -> "RawWriter":
         """Return a writer of CDR bytes."""
-        made = RawWriter(self, topic, message, _qos(reliable, depth))
-        self._endpoints.append(made)
+        with self._lock:
+            made = RawWriter(self, topic, message, _qos(reliable, depth))
+            self._endpoints.append(made)
         return made
 
     @property
@@ -194,46 +198,33 @@ class CycloneDomain:
             raise InvalidStateError(f"{self!r} is closed")
         return str(self._participant.guid)
 
-    def writers_of(self, topic: str) -> list["Writer"]:
+    def writers_of(self, topic: str) -> list[Writer]:
         """Who else writes to a topic, as far as discovery has come; writers of this participant are left out."""
         return self.writers([topic]).get(topic, [])
 
-    def writers(self, topics: Iterable[str]) -> dict[str, list["Writer"]]:
+    def writers(self, topics: Iterable[str]) -> dict[str, list[Writer]]:
         """Who else writes to these topics, by topic; see :meth:`writers_of`."""
-        if self._closed:
-            raise InvalidStateError(f"{self!r} is closed")
         wanted = frozenset(topics)
-        own = self._participant.guid  # type: ignore[union-attr]
-        if self._discovered is None:
-            kinds = BuiltinTopicDcpsPublication, BuiltinTopicDcpsParticipant
-            self._discovered = [BuiltinDataReader(self._participant, kind) for kind in kinds]
-        publications, participants = (reader.read(MOST_SEEN) for reader in self._discovered)
-        about = {p.key: _properties(p.qos) for p in participants if p.sample_info.valid_data}
-        found: dict[str, list[Writer]] = {}
-        for seen in publications:
-            alive = seen.sample_info.valid_data and seen.sample_info.instance_state == InstanceState.Alive
-            if alive and seen.topic_name in wanted and seen.participant_key != own:
-                known = about.get(seen.participant_key, {})
-                process, pid, host = (known.get(key, "unknown") for key in ("__ProcessName", "__Pid", "__Hostname"))
-                writer = Writer(process, pid, host, str(seen.participant_key))
-                found.setdefault(seen.topic_name, []).append(writer)
-        return found
+        with self._lock:
+            if self._participant is None:
+                raise InvalidStateError(f"{self!r} is closed")
+            if self._discovered is None:
+                self._discovered = Discovered(self._participant)
+            return self._discovered.writers(wanted)
 
     def close(self) -> None:
-        """Leave the domain and end all waits; calling it again does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._discovered = None
-        for link in list(self._links):
-            link.close()
-        for endpoint in self._endpoints:
-            endpoint.close()
-        self._endpoints.clear()
-        self._topics.clear()
-        _delete(self._participant)
-        self._participant = None
-        _domains.release(self.domain_id)
+        """Leave the domain and end all waits; who calls it again returns when it is closed."""
+        with self._lock:
+            if self._closed:
+                return
+            for closing in (*self._links, *self._endpoints):  # Ctrl+C gets through; the next call goes on
+                closing.close()
+            self._closed, self._discovered = True, None
+            self._endpoints.clear()
+            self._topics.clear()
+            _delete(self._participant)
+            self._participant = None
+            _domains.release(self.domain_id)
 
     def _topic(self, name: str, message: Any) -> Topic:
         if self._closed:
@@ -246,22 +237,6 @@ class CycloneDomain:
         topic = Topic(self._participant, name, idl_class(message), qos=_qos(True, 1))
         self._topics[name] = (message, topic)
         return topic
-
-
-class Writer(NamedTuple):
-    """Somebody who writes to a topic: what its DDS library tells of the process, and the participant's id."""
-
-    process: str
-    pid: str
-    host: str
-    participant: str
-
-    def __str__(self) -> str:
-        return f"{self.process} (process {self.pid} on {self.host})"
-
-
-def _properties(qos: Qos) -> dict[str, str]:
-    return {p.key: p.value for p in qos if isinstance(p, Policy.Property)}
 
 
 def _qos(reliable: bool, depth: int) -> Qos:
@@ -287,6 +262,7 @@ class RawReader:
         self._waitset.attach(self._condition)
         self._waitset.attach(self._guard)
         self._woken = threading.Event()
+        self._lock = threading.RLock()  # the guard condition and `_woken` say the same
 
     def __repr__(self) -> str:
         return f"RawReader({self.topic}{', closed' if self._reader is None else ''})"
@@ -294,7 +270,7 @@ class RawReader:
     @property
     def matched(self) -> int:
         """How many writers there are for it."""
-        return len(_open(self._reader, self).get_matched_publications())
+        return _count(_open(self._reader, self).get_matched_publications)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until there is something to take; False when the time is over or :meth:`wake` was called."""
@@ -302,11 +278,15 @@ class RawReader:
         waitset = _open(self._waitset, self)
         while True:
             left = min(end - time.monotonic(), SLICE_S)
-            triggered = waitset.wait(max(0, int(left * 1e9)))
+            try:
+                triggered = waitset.wait(max(0, int(left * 1e9)))
+            except DDSException as error:
+                if self._waitset is not None:
+                    raise RfxConnectionError(f"waiting for {self.topic} failed: {error}") from error
+            if self._waitset is None:  # closed meanwhile
+                return False
             if self._woken.is_set():
-                if self._guard is not None:
-                    self._guard.set(False)
-                    self._woken.clear()
+                self.calm()
                 return False
             if triggered:
                 return True
@@ -319,10 +299,17 @@ class RawReader:
 
     def wake(self) -> None:
         """End a wait that is going on in another thread, or the next one."""
-        guard = self._guard
-        if guard is not None:
-            self._woken.set()
-            guard.set(True)
+        with self._lock:
+            if self._guard is not None:
+                self._woken.set()
+                self._guard.set(True)
+
+    def calm(self) -> None:
+        """Let the next wait wait again, after one that was ended."""
+        with self._lock:
+            if self._guard is not None and self._woken.is_set():
+                self._woken.clear()
+                self._guard.set(False)
 
     def take(self, most: int = 64) -> list[bytes]:
         """Take what has come, oldest first, without waiting."""
@@ -331,6 +318,7 @@ class RawReader:
             return [s.serialize(use_version_2=False) for s in reader.take(most) if hasattr(s, "serialize")]
         taken = _clayer.ddspy_take(reader._ref, ANY, most)
         if isinstance(taken, int):
+            _open(self._reader, self)
             raise RfxConnectionError(f"taking from {self.topic} failed: {DDSException(taken, '')}")
         return [data for data, info in taken if info.valid_data]
 
@@ -341,8 +329,9 @@ class RawReader:
 
     def close(self) -> None:
         """End all waits and leave the topic."""
-        self.wake()
-        self._waitset = self._condition = self._guard = self._reader = None
+        with self._lock:
+            self.wake()
+            self._waitset = self._condition = self._guard = self._reader = None
 
 
 class RawWriter:
@@ -351,7 +340,7 @@ class RawWriter:
     def __init__(self, domain: CycloneDomain, topic: str, message: Any, qos: Qos) -> None:
         self.topic = topic
         self._raw = domain.raw
-        self._lock = threading.Lock()  # a topic's type is not freed while a message is checked against it
+        self._lock = threading.RLock()  # a topic's type is not freed while a message is checked against it
         self._writer: Any = DataWriter(domain._participant, domain._topic(topic, message), qos=qos)
 
     def __repr__(self) -> str:
@@ -360,7 +349,7 @@ class RawWriter:
     @property
     def matched(self) -> int:
         """How many readers there are for it."""
-        return len(_open(self._writer, self).get_matched_subscriptions())
+        return _count(_open(self._writer, self).get_matched_subscriptions)
 
     def write(self, data: bytes) -> None:
         """Send a message's CDR bytes, header included."""
@@ -379,6 +368,13 @@ class RawWriter:
         """Leave the topic, once nobody writes."""
         with self._lock:
             self._writer = None
+
+
+def _count(matched: Any) -> int:
+    try:
+        return len(matched())
+    except DDSException:  # the domain was closed meanwhile
+        return 0
 
 
 def _open(entity: Any, owner: Any) -> Any:

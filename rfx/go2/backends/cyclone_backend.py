@@ -76,7 +76,7 @@ class CycloneBackend:
             self.domain.close()
             raise
         self._receiver = CycloneReceiver(self._states, self.times)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask while its own thread is inside
         self._services: dict[str, tuple[RawWriter, RawReader]] = {}
 
     def __repr__(self) -> str:

@@ -47,8 +47,9 @@ def _native(domain: Any, reader: Any, writer: Any) -> Link:
 
     from rfx.go2.backends import native
 
-    link = native.NativeLink(reader, writer, DDS._dll_handle, (domain._participant, domain._topics.copy()))
-    domain._links.add(link)
+    with domain._lock:  # closing a domain closes the links on it: none is made meanwhile
+        link = native.NativeLink(reader, writer, DDS._dll_handle, (domain._participant, domain._topics.copy()))
+        domain._links.add(link)
     return link
 
 

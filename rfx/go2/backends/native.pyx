@@ -214,10 +214,7 @@ cdef class NativeLink(Link):
         self.reader.wake()
 
     def _woken(self):
-        guard = self.reader._guard
-        if guard is not None and self.reader._woken.is_set():
-            guard.set(False)
-            self.reader._woken.clear()
+        self.reader.calm()
 
     def fail(self, what):
         """Raise RfxConnectionError, or InvalidStateError where the link was closed meanwhile."""

@@ -1,6 +1,7 @@
 """A flight log in the place of a robot: its states come one by one, and what is commanded goes nowhere."""
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +27,8 @@ class RecordedReceiver:
 
     def recv(self, timeout_s: float) -> LowState | None:
         """Return the next valid state at once; None when the log is over."""
-        return self._backend._advance(self)
+        with self._backend._lock:
+            return self._backend._advance(self)
 
     def latest(self) -> None:
         """Nothing comes by itself."""
@@ -70,6 +72,7 @@ class RecordedBackend:
         self._sport: deque[SportModeState] = deque(maxlen=1)
         self._receiver = RecordedReceiver(self)
         self._closed = False
+        self._lock = threading.RLock()  # over the log, which has one place where it is read
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "over" if self.over else f"at {self.time_ns / 1e9:.3f} s"
@@ -128,7 +131,8 @@ class RecordedBackend:
 
     def sport_state(self) -> SportModeState | None:
         """Return the newest sport state recorded before the present state, if it was not returned yet."""
-        return self._sport.pop() if self._sport else None
+        with self._lock:
+            return self._sport.pop() if self._sport else None
 
     def is_connected(self) -> bool:
         """Whether there may be further states."""
@@ -136,5 +140,6 @@ class RecordedBackend:
 
     def disconnect(self) -> None:
         """Close the log; calling it again does nothing."""
-        self._closed = True
-        self._reader.close()
+        with self._lock:
+            self._closed = True
+            self._reader.close()

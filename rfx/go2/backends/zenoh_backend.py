@@ -7,6 +7,7 @@ import contextlib
 import json
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rfx.comm.mailbox import Mailbox
@@ -99,9 +100,9 @@ class ZenohBackend:
         self.endpoint = endpoint
         self.times = StageTimes()
         self._session = open_session(connect=endpoint, mode="client", key_prefix=key_prefix, timeout=timeout_s)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask while its own thread is inside
         self._services: dict[str, tuple[Any, Mailbox]] = {}
-        self._remote = zenoh.Locality.REMOTE
+        self._remote, self._error = zenoh.Locality.REMOTE, zenoh.ZError
         self._patient = {"congestion_control": zenoh.CongestionControl.BLOCK, "express": True}
         self._receiver = ZenohReceiver(self.times)
         self._heard = False
@@ -128,6 +129,16 @@ class ZenohBackend:
         if self._session.closed:
             raise InvalidStateError(f"{self!r} is closed")
 
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Around calls of Zenoh: what they raise is said as an error of ours."""
+        self._check_open()
+        try:
+            yield
+        except self._error as error:
+            self._check_open()  # closed meanwhile
+            raise RfxConnectionError(f"Zenoh failed at {self.endpoint}: {error}") from error
+
     def _subscribe(self, topic: str, box: Mailbox) -> None:
         """Put what comes of a topic into a mailbox; the session holds the subscriber."""
 
@@ -139,21 +150,23 @@ class ZenohBackend:
 
     def publish_low_cmd(self, cmd: LowCmd) -> None:
         """Send a low-level command; its checksum is computed and stored. RfxConnectionError where nobody ever took one."""
-        self._check_open()
-        if not self._heard:  # asked until somebody takes them: later it is as on DDS, where nobody notices
-            self._heard = bool(self._commands.matching_status.matching)
-            if not self._heard:
-                raise RfxConnectionError(f"nobody takes {topics.LOW_CMD} at {self.endpoint}: does the bridge deny it?")
-        t0 = time.perf_counter_ns()
-        data = cmd.to_cdr()
-        t1 = time.perf_counter_ns()
-        self._commands.put(data)
-        self.times.add("encode", t1 - t0)
-        self.times.add("write", time.perf_counter_ns() - t1)
+        with self._asking():
+            if not self._heard:  # asked until somebody takes them: later it is as on DDS, where nobody notices
+                self._heard = bool(self._commands.matching_status.matching)
+                if not self._heard:
+                    raise RfxConnectionError(
+                        f"nobody takes {topics.LOW_CMD} at {self.endpoint}: does the bridge deny it?"
+                    )
+            t0 = time.perf_counter_ns()
+            data = cmd.to_cdr()
+            t1 = time.perf_counter_ns()
+            self._commands.put(data)
+            self.times.add("encode", t1 - t0)
+            self.times.add("write", time.perf_counter_ns() - t1)
 
     def _service(self, name: str) -> tuple[Any, Mailbox]:
         """Where a service is asked and where it answers; made when it is first needed."""
-        with self._lock:
+        with self._asking(), self._lock:
             self._check_open()
             if name not in self._services:
                 answers = Mailbox(RPC_DEPTH, "drop_oldest")
@@ -164,7 +177,9 @@ class ZenohBackend:
 
     def publish_request(self, service: str, request: Request) -> None:
         """Send a request to a service of the robot."""
-        self._service(service)[0].put(request.to_cdr())
+        publisher, _ = self._service(service)
+        with self._asking():
+            publisher.put(request.to_cdr())
 
     def responses(self, service: str, timeout_s: float) -> list[Response]:
         """Wait for answers of a service and return those that came; malformed ones are left out."""
@@ -178,11 +193,16 @@ class ZenohBackend:
 
     def serves(self, service: str) -> bool:
         """Whether somebody takes requests to a service: a bridge does, also while its robot is off."""
-        return bool(self._service(service)[0].matching_status.matching)
+        publisher, _ = self._service(service)
+        with self._asking():
+            return bool(publisher.matching_status.matching)
 
     def other_commanders(self) -> list[str]:
         """Who else may write low-level commands, in words: clients on Zenoh, and what the bridges see on DDS."""
-        self._check_open()
+        with self._asking():
+            return self._others()
+
+    def _others(self) -> list[str]:
         found = [presence.Presence.from_key(key) for key in presence.alive(self._session, presence.COMMANDER)]
         names = [str(other) for other in found if other is not None]
         for reply in self._session.raw.get(
@@ -209,12 +229,16 @@ class ZenohBackend:
 
     def is_connected(self) -> bool:
         """Whether somebody takes low-level commands or sport requests; a bridge may deny one of them."""
-        if self._session.closed:
+        try:
+            with self._asking():
+                return bool(self._commands.matching_status.matching) or self.serves(topics.SPORT)
+        except InvalidStateError:
             return False
-        return bool(self._commands.matching_status.matching) or self.serves(topics.SPORT)
 
     def disconnect(self) -> None:
         """Close the session and end all waits; calling it again does nothing."""
         self._session.close()
-        for box in (self._receiver.came, self._sport_states, *(box for _, box in self._services.values())):
+        with self._lock:  # who asks for a service from now on finds the session closed
+            boxes = [self._receiver.came, self._sport_states, *(box for _, box in self._services.values())]
+        for box in boxes:
             box.close()

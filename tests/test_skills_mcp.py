@@ -26,7 +26,8 @@ from mcp.client.streamable_http import streamable_http_client  # noqa: E402
 from mcp.shared._httpx_utils import create_mcp_http_client  # noqa: E402
 
 from rfx.skills import mcp_server  # noqa: E402
-from rfx.skills.mcp_server import SkillServer, checked_loopback, checked_token  # noqa: E402
+from rfx.skills.mcp_door import checked_loopback, checked_token  # noqa: E402
+from rfx.skills.mcp_server import SkillServer  # noqa: E402
 
 TOKEN = "a-token-of-this-test-only"
 MODES = ("auto", "legacy")  # the protocol without a handshake, and the one with it

@@ -22,9 +22,11 @@ from rfx.errors import (
 )
 from rfx.go2 import Fault, Faults, Go2, Go2BackendHint, Go2Config, LowCmd, RpcError, topics
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.keeper import Keeper
 from rfx.go2.messages import Response, WirelessController
 from rfx.go2.rpc_client import RpcClient
 from rfx.go2.simulated import SimulatedGo2
+from rfx.go2.sport_client import SportCommands
 from rfx.go2.topics import Key, RpcCode, SportApi, SportModeId
 from rfx.robots import GO2
 from rfx.sim import make_plant
@@ -492,3 +494,68 @@ def test_a_configuration_can_name_a_zenoh_router():
 def test_impossible_settings_are_refused(change, error):
     with pytest.raises(error, match=next(iter(change))):
         Go2Config(**change)
+
+
+class Heard:
+    """An RPC client that writes down what is asked, and may let a Move wait for its answer."""
+
+    lease_id = 0
+
+    def __init__(self):
+        self.asked, self.moving, self.answer = [], threading.Event(), threading.Event()
+
+    def call(self, service, api_id, parameter, timeout_s):
+        if api_id == SportApi.MOVE:
+            self.moving.set()
+            self.answer.wait(20)
+        self.asked.append(api_id)
+        return "{}"
+
+    def send(self, service, api_id, parameter=""):
+        self.asked.append(api_id)
+
+
+class Alone(SportCommands):
+    """The sport commands without a robot."""
+
+    config = Go2Config.loopback(1)
+
+    def __init__(self):
+        self.rpc = Heard()
+        self._keeper = Keeper(self.rpc, 50.0, lambda: True)
+
+    def _check_open(self): ...
+    def sport_state(self): ...
+    def low_state(self): ...
+    def _pass_time(self): ...
+
+
+def test_a_stop_while_the_robot_is_told_to_walk_has_the_last_word():
+    robot, told = Alone(), []
+    thread = threading.Thread(target=lambda: told.append(robot.walk(0.3, 0.0, 0.0)))
+    thread.start()
+    assert robot.rpc.moving.wait(20)
+    robot.stop()
+    robot.rpc.answer.set()
+    thread.join(20)
+    assert told == [(0.0, 0.0, 0.0)]
+    assert robot._keeper.velocity is None
+    assert robot.rpc.asked[-1] == SportApi.STOP_MOVE
+    assert robot.walk(0.3, 0.0, 0.0) == (0.3, 0.0, 0.0)
+    robot._keeper.close()
+
+
+def test_a_velocity_that_no_thread_can_keep_up_stops_the_robot(monkeypatch):
+    def none_left(self):
+        raise RuntimeError("can't start new thread")
+
+    robot = Alone()
+    robot.rpc.answer.set()
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    with pytest.raises(HardwareError, match="kept up"):
+        robot.walk(0.3, 0.0, 0.0)
+    assert robot.rpc.asked == [SportApi.MOVE, SportApi.STOP_MOVE]
+    monkeypatch.undo()
+    robot.walk(0.3, 0.0, 0.0)
+    assert wait_for(lambda: robot.rpc.asked.count(SportApi.MOVE) > 2)
+    robot._keeper.close()

@@ -47,6 +47,7 @@ class Keeper:
         self._lease_due_s: float | None = None
         self._lease_term_s = 1.0
         self._closed = False
+        self._rests = 0
         self.sent = 0
         self.dead_man_stops = 0
         self.why_stopped = ""
@@ -60,15 +61,33 @@ class Keeper:
         with self._lock:
             return self._velocity
 
-    def walk(self, velocity: Velocity, hold_s: float) -> None:
-        """Send this velocity from now on, for so long unless it is called again."""
+    @property
+    def rests(self) -> int:
+        """How often :meth:`rest` was called."""
+        with self._lock:
+            return self._rests
+
+    def walk(self, velocity: Velocity, hold_s: float, rests: int | None = None) -> bool:
+        """Send this velocity from now on, for so long unless it is called again.
+
+        Nothing, and False, if :meth:`rest` was called since ``rests`` was read: what was wanted before a stop does not begin
+        after it. Raises RuntimeError where no thread is left.
+        """
         with self._change:
+            if rests is not None and rests != self._rests:
+                return False
             self._velocity, self._until_s, self.why_stopped = velocity, time.monotonic() + hold_s, ""
-            self._wake()
+            try:
+                self._wake()
+            except RuntimeError:
+                self._velocity = None
+                raise
+            return True
 
     def rest(self) -> None:
         """Send no velocity any more; when it returns none is under way."""
         with self._change:
+            self._rests += 1
             self._velocity = None
 
     def take_lease(self, name: str, timeout_s: float) -> int:
@@ -108,8 +127,9 @@ class Keeper:
 
     def _wake(self) -> None:
         if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._run, name="rfx go2 keeper", daemon=False)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="rfx go2 keeper", daemon=False)
+            thread.start()
+            self._thread = thread  # not before: one that could not begin keeps up nothing
         self._change.notify()
 
     def _run(self) -> None:

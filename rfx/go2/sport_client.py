@@ -215,7 +215,8 @@ class SportCommands(abc.ABC):
         """Walk with this velocity until it is changed.
 
         It is sent again ``config.move_rate_hz`` times a second. If this is not called again within ``hold_s`` the robot is
-        told to stop: a caller that hangs must not leave a robot walking. ``walk(0, 0, 0)`` stops.
+        told to stop: a caller that hangs must not leave a robot walking. ``walk(0, 0, 0)`` stops. A :meth:`stop` that another
+        thread calls meanwhile has the last word.
 
         Parameters
         ----------
@@ -227,7 +228,7 @@ class SportCommands(abc.ABC):
         Returns
         -------
         tuple of float
-            The velocity after clamping.
+            The velocity after clamping; zeros if there was a stop while the robot was told.
 
         Raises
         ------
@@ -244,9 +245,17 @@ class SportCommands(abc.ABC):
         if velocity == (0.0, 0.0, 0.0):
             self.stop()
             return velocity
+        rests = self._keeper.rests
         if self._keeper.velocity is None:  # the first one is asked with an answer, to hear whether it may walk
             self.rpc.call(topics.SPORT, SportApi.MOVE, move_parameter(velocity), self.config.rpc_timeout_s)
-        self._keeper.walk(velocity, hold)
+        try:
+            kept = self._keeper.walk(velocity, hold, rests)
+        except RuntimeError as error:  # no thread is left
+            self.stop()
+            raise HardwareError(f"the velocity cannot be kept up, so the robot was stopped: {error}") from error
+        if not kept:  # it may have heard of the stop first
+            self.stop()
+            return (0.0, 0.0, 0.0)
         return velocity
 
     @property

@@ -94,8 +94,9 @@ def held(monkeypatch, owner, name, gate):
 # -- a stop between the beginning of a call and its first motion
 
 
+@pytest.mark.parametrize("by", ["registry", "program"])
 @pytest.mark.parametrize("name", ["stand", "sit", "look", "walk"])
-def test_a_stop_that_comes_before_a_skill_takes_the_robot_holds(monkeypatch, name):
+def test_a_stop_that_comes_before_a_skill_takes_the_robot_holds(monkeypatch, name, by):
     robot, gate = KinematicGo2(), Gate()
     if name != "stand":
         robot.stand()
@@ -104,7 +105,8 @@ def test_a_stop_that_comes_before_a_skill_takes_the_robot_holds(monkeypatch, nam
     held(monkeypatch, skills._guard, "_begin", gate)
     thread, results = meanwhile(registry.execute, name, {"seconds": 1} if name == "walk" else {})
     assert gate.there.wait(20)
-    assert registry.execute("stop").ok
+    assert by == "program" or registry.execute("stop").ok
+    skills.robot.stop()
     gate.through.set()
     assert ended(thread)
     assert results[0].kind == "stopped"
@@ -259,6 +261,32 @@ def test_a_call_that_stops_may_itself_go_on_moving_and_another_may_not():
     go.set()
     assert ended(thread)
     assert inner == ["", "", "stopped"]
+
+
+def test_a_skill_that_stops_the_robot_itself_may_go_on_and_not_after_the_stop_of_another():
+    robot, between, go, moved = KinematicGo2(), threading.Event(), threading.Event(), []
+    robot.stand()
+    skills = Go2Skills(robot, WIDE)
+
+    def drive():
+        skills.robot.stop("from rest")
+        with skills.robot.moving("dance") as move:
+            moved.append(move.drive(0.1, 0.0, 0.0))
+
+    @skill(timeout=20)
+    def dance() -> None:
+        drive()
+        between.set()
+        go.wait(20)
+        drive()
+
+    registry = SkillRegistry([dance])
+    thread, results = meanwhile(registry.execute, "dance")
+    assert between.wait(20)
+    skills.robot.stop()
+    go.set()
+    assert ended(thread)
+    assert (len(moved), results[0].kind) == (1, "stopped")
 
 
 def test_a_walk_inside_of_a_call_that_runs_out_of_time_ends_with_it():

@@ -16,7 +16,7 @@ from rfx.skills.guarded import GuardedRobot, Move, MoveState
 from rfx.skills.limits import REST, SkillLimits, Spent, Velocity
 from rfx.skills.result import SkillError
 from rfx.skills.robots import RobotPose, SkillRobot
-from rfx.skills.slot import current_turn
+from rfx.skills.slot import STOPPED, current_turn
 
 REACTION_S = 0.1  # from a velocity that ends to a robot that obeys
 LEAST_S = 0.02  # a velocity for less than this is not worth telling
@@ -104,8 +104,9 @@ class Guard(Stopping):
         with self._lock:
             if self._closed:
                 raise InvalidStateError("this guard is closed")
-            if stops != self._stops:
-                raise SkillCancelled("there was a stop while this move began")
+            turn = state.turn
+            if stops != self._stops or (turn is not None and not turn.came_after(self._stopped_ns)):
+                raise SkillCancelled(STOPPED)
             busy = self._move
             if busy is not None and busy.over and not busy.unstopped:  # whoever holds it cannot move the robot any more
                 self._account(busy, now)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from rfx.skills.guarded import MoveState
 from rfx.skills.result import SkillError
+from rfx.skills.slot import current_turn
 
 WATCH_S = 0.05  # how often the watch looks at a move, by the wall clock
 AGAIN_S = (0.1, 0.2, 0.3, 0.4)  # so long a stop waits for what is being told to the robot, and then stops it again
@@ -23,6 +24,7 @@ class Stopping(abc.ABC):
         self._lock = threading.Lock()  # held for a moment, around what is below
         self._move: MoveState | None = None
         self._stops = 0
+        self._stopped_ns = -1  # when the last stop came that was asked for
         self._watcher: threading.Thread | None = None
 
     @abc.abstractmethod
@@ -43,6 +45,10 @@ class Stopping(abc.ABC):
         what it was told before, for a whole second, is stopped again and again until it does.
         """
         with self._lock:
+            before, self._stopped_ns = self._stopped_ns, time.monotonic_ns()
+            own = current_turn()
+            if own is not None:
+                own.stops_itself(before, self._stopped_ns)
             self._stops += 1
             state = self._move
             if state is not None:

@@ -250,7 +250,7 @@ class SkillRegistry(ToolFormats):
 
     def _stopped(self, found: Skill, arguments: Any) -> SkillResult:
         """Stop, whatever the arguments are: wrong ones are told, and the defaults used."""
-        who, turn = object(), Turn(found.name, 0)
+        who, turn = object(), Turn(found.name, 0, outer=current_turn())
         try:
             self._slot.stop(f"stopped by {found.name}", who, current_turn())
             problems: Problems = []

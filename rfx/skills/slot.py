@@ -2,12 +2,14 @@
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from rfx.skills.cancel import CancelToken
 
+STOPPED = "there was a stop after this call came"
 _RUNNING: contextvars.ContextVar["Turn | None"] = contextvars.ContextVar("rfx_skills_turn", default=None)
 
 
@@ -25,6 +27,7 @@ class Turn:
     token: CancelToken = field(default_factory=CancelToken)
     begun: bool = False
     outer: "Turn | None" = field(default=None, repr=False)
+    came_ns: int = field(default_factory=time.monotonic_ns)
 
     def begin(self) -> None:
         """The function is about to run. Raises SkillCancelled if a stop came first."""
@@ -36,9 +39,22 @@ class Turn:
         """Why nothing that this call does may move the robot any more, or an empty string."""
         if self.token.cancelled:
             return self.token.reason
-        if self.slot is not None and self.slot.stops != self.stops_seen:
-            return "there was a stop after this call came"
+        if self.slot is None:
+            return ""
+        if self.slot.stops != self.stops_seen:
+            return STOPPED
         return self.outer.over if self.outer is not None else ""
+
+    def came_after(self, stopped_ns: int) -> bool:
+        """Whether this call came after a stop of that time; a skill that stops is never too late."""
+        return self.slot is None or self.came_ns > stopped_ns
+
+    def stops_itself(self, before_ns: int, now_ns: int) -> None:
+        """Let this call go on after a stop of its own, unless somebody else's of ``before_ns`` has ended it."""
+        if self.came_ns > before_ns:
+            self.came_ns = now_ns + 1
+        if self.outer is not None:
+            self.outer.stops_itself(before_ns, now_ns)
 
     def run(self, func: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Call a function as what this turn is about: :func:`current_turn` says so inside."""

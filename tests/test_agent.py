@@ -526,3 +526,45 @@ def test_ctrl_c_gets_through_while_the_model_thinks(robot):
     release.set()
     assert robot.seen == ["halt"]
     assert agent.transcript.ended == "interrupted"
+
+
+def test_a_run_that_comes_to_an_agent_as_it_is_closed_does_not_begin(robot, monkeypatch):
+    agent = MockAgent([robot.walk, robot.halt], [ToolCall("walk", {"metres": 1.0}), "Done."])
+    there, go, errors = threading.Event(), threading.Event(), []
+    taken_on = agent._take_on
+
+    def hesitating(run):
+        there.set()
+        go.wait(20)
+        taken_on(run)
+
+    def run():
+        try:
+            agent.run("Go.")
+        except InvalidStateError as error:
+            errors.append(str(error))
+
+    monkeypatch.setattr(agent, "_take_on", hesitating)
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert there.wait(20)
+    agent.close()
+    go.set()
+    thread.join(20)
+    assert "closed" in errors[0]
+    assert robot.seen == []
+
+
+def test_an_interrupt_before_a_run_has_begun_leaves_an_agent_that_can_run(robot, monkeypatch):
+    agent = MockAgent([robot.walk], ["Done."])
+    taken_on = agent._take_on
+
+    def interrupted(run):
+        taken_on(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agent, "_take_on", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.run("Go.")
+    monkeypatch.undo()
+    assert agent.run("Go.").ok

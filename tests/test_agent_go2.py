@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from waiting import wait_for
 
 from rfx.errors import ConfigError, InvalidStateError
 from rfx.skills import (
@@ -89,8 +90,7 @@ def test_cancel_stops_a_robot_that_walks():
         results = []
         runner = threading.Thread(target=lambda: results.append(agent.run("walk")))
         runner.start()
-        while robot.pose().x < 0.05:
-            time.sleep(0.01)
+        assert wait_for(lambda: robot.pose().x > 0.05)
         agent.cancel("that is far enough")
         stopped = robot.pose().x
         runner.join(20)

@@ -1,5 +1,6 @@
 """rfx.buffers.concurrent against ReplayBuffer, open and closed, by name, and with threads."""
 
+import os
 import pickle
 import struct
 import sys
@@ -19,6 +20,7 @@ from rfx.errors import CodecError, ConfigError, DTypeError, EmptyBufferError, In
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /dev/shm")
 WIDE = 10_000
+ROWS, AGAIN = (f"rfx-test-{word}-{os.getpid()}" for word in ("rows", "again"))  # two suites may run at once
 
 
 def same(a, b):
@@ -247,17 +249,17 @@ def test_closing_waits_for_the_calls_of_other_threads():
 
 
 def test_who_attaches_sees_the_same_rows_and_columns():
-    with filled(4, capacity=6, shared=True, name="rfx-test-rows", extra=None) as buffer:
-        other = ConcurrentReplayBuffer.attach("rfx-test-rows")
+    with filled(4, capacity=6, shared=True, name=ROWS, extra=None) as buffer:
+        other = ConcurrentReplayBuffer.attach(ROWS)
         assert other.schema == buffer.schema
-        assert "rfx-test-rows" in repr(other)
+        assert ROWS in repr(other)
         other.push(*transition(4))
         same(buffer.sample(9, 1), other.sample(9, 1))
         assert len(buffer) == 5
         with pytest.raises(ConfigError, match="taken"):
-            ConcurrentReplayBuffer(4, 3, shared=True, name="rfx-test-rows")
+            ConcurrentReplayBuffer(4, 3, shared=True, name=ROWS)
         other.close()
-    for gone in ("rfx-test-rows", "", "a/b"):
+    for gone in (ROWS, "", "a/b"):
         with pytest.raises(ConfigError):
             ConcurrentReplayBuffer.attach(gone)
     with pytest.raises(DTypeError):
@@ -265,11 +267,11 @@ def test_who_attaches_sees_the_same_rows_and_columns():
 
 
 def test_a_pickled_buffer_is_not_taken_for_another_of_the_same_name():
-    with filled(2, shared=True, name="rfx-test-again") as buffer:
+    with filled(2, shared=True, name=AGAIN) as buffer:
         pickled = pickle.dumps(buffer)
         pickle.loads(pickled).close()
     with (
-        ConcurrentReplayBuffer(2, 4, shared=True, name="rfx-test-again"),
+        ConcurrentReplayBuffer(2, 4, shared=True, name=AGAIN),
         pytest.raises(ConfigError, match="another"),
     ):
         pickle.loads(pickled)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -265,3 +266,15 @@ def test_a_script_is_a_list():
     with pytest.raises(DTypeError, match="list of turns"):
         ScriptedServer("Hello.")
     assert ServerTurn("Hello.").reply == Reply("Hello.")
+
+
+def test_a_client_that_dies_in_the_middle_of_its_request_has_asked_nothing():
+    with ScriptedServer(["Hello."]) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as line:
+            head = "POST /responses HTTP/1.1\r\nAuthorization: Bearer a-key-for-tests\r\nContent-Length: 100\r\n\r\n"
+            line.sendall(head.encode() + b'{"model": ')
+            line.shutdown(socket.SHUT_WR)
+            assert line.recv(100) == b""
+        assert server.problems == []
+        assert server.left == 1

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import threading
 
 import pytest
 
@@ -108,3 +110,32 @@ def test_bytes_that_are_no_transcript_are_refused(tmp_path, raw):
     path.write_bytes(raw)
     with pytest.raises(CodecError):
         Transcript.load(path)
+
+
+def test_saving_twice_at_once_leaves_one_of_the_two_whole_and_nothing_beside_it(tmp_path, monkeypatch):
+    path, go = tmp_path / "run.jsonl", threading.Barrier(2)
+    real = os.replace
+
+    def together(*words):
+        go.wait(20)  # both have written
+        real(*words)
+
+    monkeypatch.setattr("rfx.skills.transcript.os.replace", together)
+    made = [Transcript({"model": name * 5000}) for name in "ab"]
+    threads = [threading.Thread(target=one.save, args=(path,)) for one in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert Transcript.load(path) in made
+    assert os.listdir(tmp_path) == ["run.jsonl"]
+
+
+def test_saving_that_is_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rfx.skills.transcript.os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Transcript().save(tmp_path / "run.jsonl")
+    assert os.listdir(tmp_path) == []

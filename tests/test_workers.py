@@ -326,6 +326,36 @@ def test_workers_that_are_killed_again_and_again_are_replaced_again_and_again(ma
         assert not alive(victim)
 
 
+@pytest.mark.parametrize("where", ["_start", "_told", "_hand_memory"])
+def test_a_restart_that_is_interrupted_may_be_done_again(made, monkeypatch, where):
+    monkeypatch.setattr(worker_engine, "GRACE_S", 0.3)
+    n = 6
+    engine, twin = made([Walk] * n, 3), PythonEngine([Walk] * n)
+    twin.seed_from(5)
+    twin.reset()
+    os.kill(engine.processes[0], signal.SIGKILL)
+    a, b = outputs(n), outputs(n)
+    with pytest.raises(EnvError, match="worker 0 was killed"):
+        engine.step([1] * n, *a, NEXT_STEP)
+    twin.step([1] * n, *b, NEXT_STEP)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, where, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine.restart_workers()
+    with pytest.raises(InvalidStateError, match=r"restart_workers\(\) first"):
+        engine.reset()
+    assert list(np.flatnonzero(engine.restart_workers())) == [0, 1]
+    engine.reset(mask=np.arange(n) < 2)
+    for action in (0, 1):
+        engine.step([action] * n, *a, NEXT_STEP)
+        twin.step([action] * n, *b, NEXT_STEP)
+    assert a[0][2:].tobytes() == b[0][2:].tobytes()
+
+
 def test_close_ends_the_step_of_another_thread(made, monkeypatch):
     monkeypatch.setattr(worker_engine, "GRACE_S", 0.3)
     engine = made([Slow, Walk], 2)

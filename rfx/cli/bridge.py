@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             bridge.run(stop)
         finally:
             stop.set()
-            teller.join()
+            teller.join(1.0)  # it may wait for somebody who does not read what it says
             if timer is not None:
                 timer.cancel()
         print(json.dumps(bridge.status()), flush=True)

@@ -1,7 +1,9 @@
 """``rfx robot``: a simulated Go2 as a process of its own; recording, replaying and watching are in their own modules."""
 
 import argparse
+import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -10,6 +12,7 @@ from typing import Any
 
 from rfx.cli import robot_log, robot_run, robot_watch
 from rfx.cli.page import folder
+from rfx.cli.robot_log import aside
 from rfx.errors import ConfigError
 
 DEFAULT_OUT = Path("rfx-robot")
@@ -90,7 +93,7 @@ def run_simulate(args: argparse.Namespace) -> int:
         )
         _say(plant.description)
         _say(f"domain {args.domain} on {args.interface}, {'lockstep' if args.lockstep else 'real time'}, ready")
-        signal.signal(signal.SIGTERM, lambda *_: robot.commander_gone())
+        signal.signal(signal.SIGTERM, lambda *_: aside(robot.commander_gone))
         if args.tied:
             threading.Thread(target=_watch_parent, args=(robot,), daemon=True).start()
         about = {"ready": True, "plant": plant.name, "description": plant.description, "can_fall": plant.can_fall}
@@ -118,6 +121,7 @@ def _say(line: str) -> None:
 
 def _watch_parent(robot: Any) -> None:
     """Wait until standard input closes, as it does when the parent ends in whatever way."""
-    while sys.stdin.buffer.read(4096):
-        pass
+    with contextlib.suppress(OSError):  # sys.stdin has a lock, without which the interpreter cannot end
+        while os.read(0, 4096):
+            pass
     robot.commander_gone()

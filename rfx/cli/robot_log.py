@@ -1,5 +1,6 @@
 """``rfx robot record`` and ``rfx robot replay``: a robot's messages into a file, and out of it again."""
 
+import _thread
 import argparse
 import contextlib
 import json
@@ -7,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,34 @@ def add_link(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interface", default="lo", help="network interface (default lo)")
 
 
+def aside(func: Callable[[], None]) -> None:
+    """Call a function in a thread, from a signal handler.
+
+    What the handler interrupted may hold the very lock that the function needs, as :meth:`threading.Event.wait` does
+    for a moment; and a :class:`threading.Thread` needs locks to begin, too.
+    """
+    _thread.start_new_thread(func, ())
+
+
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that Ctrl+C and SIGTERM set; afterwards they do again what they did before."""
+    """Give an event that Ctrl+C and SIGTERM set; afterwards they do again what they did before.
+
+    A second Ctrl+C is a KeyboardInterrupt, whatever keeps the program from its end.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    told: list[int] = []
+
+    def hear(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and number in told:
+            raise KeyboardInterrupt
+        told.append(number)
+        aside(stop.set)
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -37,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--token-file", metavar="FILE", help=f"has the token of the HTTP server; else it is in the variable {TOKEN}"
     )
+    serve.add_argument(
+        "--patience",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="a client that moves the robot and no longer answers pings counts as gone after so long (default 3; 0 never)",
+    )
     serve.add_argument("--audit", metavar="FILE", help="append every call, and what the guard does, as JSON Lines")
     for one in (show, serve):
         one.add_argument(
@@ -71,11 +78,14 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_serve(args: argparse.Namespace) -> int:
     """Serve until the client goes, or until interrupted; the robot is stopped then."""
+    from rfx import arrays
     from rfx.skills import AuditLog, Go2Skills
-    from rfx.skills.mcp_server import SkillServer, checked_loopback, checked_token, load_mcp
+    from rfx.skills.mcp_door import checked_loopback, checked_token
+    from rfx.skills.mcp_server import SkillServer, load_mcp
 
     load_mcp()
     limits, address, token = limits_of(args), None, ""
+    patience = arrays.number(args.patience, "--patience", minimum=0.0, maximum=60.0) or None
     if args.http is not None:  # what is wrong is said before anything is started
         host, port = _address(args.http)
         address, token = (checked_loopback(host), port), checked_token(_token(args.token_file))
@@ -85,7 +95,8 @@ def run_serve(args: argparse.Namespace) -> int:
         stack.callback(audit.close)
         robot = stack.enter_context(robot_of(args))
         skills = stack.enter_context(Go2Skills(robot, limits, audit=audit))
-        server = SkillServer(skills.registry(), name="rfx go2", instructions=_instructions(skills))
+        told = _instructions(skills)
+        server = SkillServer(skills.registry(), name="rfx go2", instructions=told, patience_s=patience)
         _say(f"{robot!r}. {limits.describe()}")
         if address is None:
             server.run_stdio()

@@ -174,7 +174,7 @@ class WorkerEngine(SlotEngine):
         self._file, self._number, self._settled, self._restarts = -1, 0, True, 0
         try:
             for w in range(count):
-                self._start(w)
+                self._workers.append(self._start(w))
             told = [self._told(one) for one in self._workers]
             if any((t["observation_space"], t["action_space"]) != _spaces(told[0]) for t in told):
                 raise ConfigError("expected environments of the same spaces in all workers")
@@ -198,9 +198,7 @@ class WorkerEngine(SlotEngine):
 
     def _start(self, w: int) -> _Worker:
         first, last = self._shares[w]
-        one = _Worker(self._context, self._makers[w], w, first, last)
-        self._workers.insert(w, one)
-        return one
+        return _Worker(self._context, self._makers[w], w, first, last)
 
     def _told(self, one: _Worker) -> dict[str, Any]:
         """Wait until a worker has made its environments."""
@@ -332,13 +330,20 @@ class WorkerEngine(SlotEngine):
             for w, one in enumerate(self._workers):
                 if not one.lost and one.process.is_alive():
                     continue
+                one.lost = True  # whatever keeps the new one from its place
                 one.process.join(GRACE_S)
-                one.leave()
-                self._workers.pop(w)
+                if one.process.is_alive():  # it was given up before it was ready
+                    one.process.kill()
+                    one.process.join()
                 self._restarts += 1
-                fresh = self._start(w)
-                self._told(fresh)
-                self._hand_memory(fresh)
+                self._workers[w] = fresh = self._start(w)
+                one.leave()
+                try:
+                    self._told(fresh)
+                    self._hand_memory(fresh)
+                except BaseException:
+                    fresh.lost = True  # nobody takes orders there yet
+                    raise
                 new[one.first : one.last] = True
                 slots.phase[one.first : one.last] = FRESH
                 if self._last_seeds is not None:

@@ -90,6 +90,7 @@ class Agent:
         self._lock = threading.Lock()
         self._run: AgentRun | None = None
         self._last: Transcript | None = None
+        self._closed = False
 
     def run(self, instruction: str, *, after: AgentResult | None = None) -> AgentResult:
         """Carry out an instruction.
@@ -112,7 +113,7 @@ class Agent:
         DTypeError, ConfigError
             The instruction is no string, or empty.
         InvalidStateError
-            Another run is going on.
+            Another run is going on, or the agent is closed.
         """
         if not isinstance(instruction, str):
             raise DTypeError(f"expected an instruction in words, got {shown(instruction)}")
@@ -123,11 +124,12 @@ class Agent:
         begun = time.monotonic()
         run = self._new_run([*(after.messages if after else ()), Instruction(instruction)])
         try:
+            self._take_on(run)
             run.note("instruction", {"text": instruction})
             run.go()
         finally:
             with self._lock:
-                self._run = None
+                self._run = None if self._run is run else self._run
         seconds = time.monotonic() - begun
         ended = (run.text, run.ended, run.error, run.turn, run.calls, run.usage, seconds)
         return AgentResult(*ended, run.transcript, tuple(run.messages))
@@ -137,12 +139,15 @@ class Agent:
         names = [s.name for s in self.registry.skills]
         about = {"model": self.model.name, "system": self.config.system_prompt, "skills": names, "limits": limits}
         transcript = Transcript(about, secrets=self._secrets)
-        run = AgentRun(self.model, self.registry, self.config, messages, transcript, self._watch)
+        return AgentRun(self.model, self.registry, self.config, messages, transcript, self._watch)
+
+    def _take_on(self, run: AgentRun) -> None:
         with self._lock:
+            if self._closed:
+                raise InvalidStateError("expected an open agent, this one is closed")
             if self._run is not None:
                 raise InvalidStateError("expected one run at a time, got a second one while the first goes on")
-            self._run, self._last = run, transcript
-        return run
+            self._run, self._last = run, run.transcript
 
     def cancel(self, reason: str = "cancelled by the operator") -> bool:
         """End the run that goes on, from any thread: the robot is stopped before this returns.
@@ -164,7 +169,9 @@ class Agent:
         return result.text if result.ok else f"The run ended early ({result.ended}): {result.error}"
 
     def close(self) -> None:
-        """End the run that goes on. A guard that the agent put around its robot stops it and lets nothing move it."""
+        """End the run that goes on, and let none begin. A guard that the agent put around its robot is closed, too."""
+        with self._lock:
+            self._closed = True
         self.cancel("the agent was closed")
         if self._own:
             self.robot.close()

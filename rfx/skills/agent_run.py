@@ -12,7 +12,7 @@ from rfx.skills.formats import ToolCall
 from rfx.skills.messages import Answers, Message, Model, Reply, Request, Usage, with_own_ids
 from rfx.skills.plain import shown, to_json
 from rfx.skills.registry import SkillRegistry
-from rfx.skills.result import SkillResult
+from rfx.skills.result import SkillResult, refusal, said
 from rfx.skills.slot import Turn
 from rfx.skills.transcript import Transcript, TranscriptEntry, reply_data
 
@@ -92,7 +92,7 @@ class AgentRun:
         except _THROUGH:
             raise
         except BaseException as raised:
-            ended, error, self._watch = "failed", _said(raised), None
+            ended, error, self._watch = "failed", said(raised), None
             raise
         finally:
             try:
@@ -157,7 +157,7 @@ class AgentRun:
         if isinstance(job.error, _THROUGH):
             raise job.error
         if job.error is not None:
-            raise _Ended("model", f"the model failed: {_said(job.error)}")
+            raise _Ended("model", f"the model failed: {said(job.error)}")
         if not isinstance(job.value, Reply):
             raise _Ended("model", f"expected a Reply of the model, got {shown(job.value)}")
         reply, repeated = with_own_ids(job.value, self._ids)
@@ -203,7 +203,7 @@ class AgentRun:
                 self.note("result", data, time.monotonic() - begun)
         finally:
             for call in reply.calls[len(results) :]:  # interrupted: the conversation stays one that can go on
-                results.append((call, _no("stopped", "the program was interrupted", "")))
+                results.append((call, refusal("stopped", "the program was interrupted", "")))
             self.messages.append(Answers(tuple(results)))
 
     def _refused(self, reply: Reply, call: ToolCall, number: int, repeated: bool) -> SkillResult | None:
@@ -211,20 +211,22 @@ class AgentRun:
         try:
             self._check()
         except _Ended as end:
-            return _no("stopped", f"the run has ended: {end.error}", "Nothing was run.")
+            return refusal("stopped", f"the run has ended: {end.error}", "Nothing was run.")
         found = self.registry.get(call.name)
         if found is not None and found.stops:
             return None
         if reply.stop in ("length", "refusal", "context"):
             hint = "Nothing was run. Say less, and make one call at a time."
-            return _no("truncated", "the reply ended before this call was certain to be complete", hint)
+            return refusal("truncated", "the reply ended before this call was certain to be complete", hint)
         if repeated:
-            return _no("duplicate", "a call before it in this reply has its id", "Nothing was run. Use an id once.")
+            return refusal("duplicate", "a call before it in this reply has its id", "Nothing was run. Use an id once.")
         if self.calls >= self.config.max_tool_calls:
-            return _no("calls", f"there were {self.calls} calls in this run, and that is the limit", "Nothing was run.")
+            return refusal(
+                "calls", f"there were {self.calls} calls in this run, and that is the limit", "Nothing was run."
+            )
         if number >= self.config.max_calls_per_turn:
             hint = "Nothing was run. Read the results of the others, then call again."
-            return _no("calls", f"only {self.config.max_calls_per_turn} calls are made in one turn", hint)
+            return refusal("calls", f"only {self.config.max_calls_per_turn} calls are made in one turn", hint)
         return None
 
     def _execute(self, call: ToolCall, ticket: Turn) -> SkillResult:
@@ -237,9 +239,9 @@ class AgentRun:
         if isinstance(job.error, _THROUGH):
             raise job.error
         if job.error is not None:
-            return self._write_down(call, _no("failed", f"the call could not be made: {_said(job.error)}", ""))
+            return self._write_down(call, refusal("failed", f"the call could not be made: {said(job.error)}", ""))
         if job.value is None:
-            return _no("timeout", "the run ended before the call did", "It may still be running.")
+            return refusal("timeout", "the run ended before the call did", "It may still be running.")
         return job.value
 
     def _halt(self, job: _Job, reason: str) -> None:
@@ -293,15 +295,3 @@ class AgentRun:
 def _asked(call: ToolCall) -> str:
     """Return the name of a call as the audit log has it."""
     return call.name[:80] if isinstance(call.name, str) else shown(call.name)
-
-
-def _no(kind: str, error: str, hint: str) -> SkillResult:
-    return SkillResult(False, None, kind, error, hint)
-
-
-def _said(error: BaseException) -> str:
-    try:
-        text = str(error)[:500]
-    except Exception:
-        text = "without a message"
-    return f"{type(error).__name__}: {text}"

@@ -1,6 +1,5 @@
 """The audit log: what was asked for, by whom, and what became of it."""
 
-import itertools
 import json
 import os
 import threading
@@ -64,14 +63,16 @@ class AuditLog:
     def __init__(self, path: str | os.PathLike[str] | None = None, size: int = 1000) -> None:
         self._entries: deque[AuditEntry] = deque(maxlen=integer(size, "size", minimum=1))
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
+        self._numbers, self._counting = 0, threading.Lock()  # of its own: a number is there while the disk hangs
         self._notes: deque[dict[str, Any]] = deque(maxlen=size)
         self.path = None if path is None else os.fspath(path)
         self._file = None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def number(self) -> int:
         """Return the number of a call that has come."""
-        return next(self._numbers)
+        with self._counting:
+            self._numbers += 1
+            return self._numbers
 
     def begin(self, call: dict[str, Any]) -> bool:
         """Write down what is asked for, and return whether that could be done."""

@@ -15,7 +15,7 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._reason = ""
+        self._reasons: list[str] = []  # the first one counts; an append is whole, whoever does it at the same time
 
     @property
     def cancelled(self) -> bool:
@@ -25,12 +25,12 @@ class CancelToken:
     @property
     def reason(self) -> str:
         """Why, or an empty string."""
-        return self._reason
+        return self._reasons[0] if self._reasons else ""
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Ask the call to end. The first reason stays."""
         if not self._event.is_set():
-            self._reason = reason
+            self._reasons.append(reason)
             self._event.set()
 
     def wait(self, seconds: float) -> bool:
@@ -46,7 +46,7 @@ class CancelToken:
     def check(self) -> None:
         """Raise SkillCancelled when the call must end."""
         if self.cancelled:
-            raise SkillCancelled(self._reason)
+            raise SkillCancelled(self.reason)
 
     def __repr__(self) -> str:
-        return f"CancelToken({'cancelled: ' + self._reason if self.cancelled else 'running'})"
+        return f"CancelToken({'cancelled: ' + self.reason if self.cancelled else 'running'})"

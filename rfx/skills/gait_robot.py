@@ -129,9 +129,11 @@ class GaitGo2(Simulated):
 
     def look(self, pitch: float, yaw: float) -> None:
         """Turn the trunk (rad)."""
-        self._still(self._stops)
+        stops = self._stops
+        self._still(stops)
         with self._lock:
-            self._ask(SportApi.EULER, x=0.0, y=pitch, z=yaw)
+            if stops == self._stops:
+                self._ask(SportApi.EULER, x=0.0, y=pitch, z=yaw)
 
     def _still(self, stops: int) -> None:
         with self._lock:

@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
@@ -12,12 +11,13 @@ from rfx.errors import DTypeError, HardwareError, InvalidStateError, RfxError
 from rfx.skills.audit import AuditLog
 from rfx.skills.caller import current_caller
 from rfx.skills.cancel import SkillCancelled
+from rfx.skills.guard_watch import Stopping
 from rfx.skills.guarded import GuardedRobot, Move, MoveState
 from rfx.skills.limits import REST, SkillLimits, Spent, Velocity
 from rfx.skills.result import SkillError
 from rfx.skills.robots import RobotPose, SkillRobot
+from rfx.skills.slot import STOPPED, current_turn
 
-WATCH_S = 0.05  # how often the watch looks at a move, by the wall clock
 REACTION_S = 0.1  # from a velocity that ends to a robot that obeys
 LEAST_S = 0.02  # a velocity for less than this is not worth telling
 JUMP_M = 0.5  # farther than it can have walked by so much means that the odometry is wrong
@@ -25,12 +25,12 @@ _Ways = dict[str, Callable[..., Any]]
 _REREAD = "Call report_state before you go on."
 
 
-class Guard:
+class Guard(Stopping):
     """Holds a robot, and lets it do nothing outside of its limits.
 
     Every move has its own state here; a thread of the guard looks at it 20 times a second, so that a mover that hangs, a
-    caller that is gone or a state that goes stale ends in a stop. What the guard does is written to the audit log as
-    events named "guard".
+    caller that is gone, a call that was ended or a state that goes stale ends in a stop. What the guard does is written
+    to the audit log as events named "guard".
 
     It keeps mistakes of a model and of a program in bounds, not a program that means to break out: Python has no walls.
 
@@ -56,15 +56,11 @@ class Guard:
             raise DTypeError(f"expected robot to have the methods of SkillRobot, got {type(robot).__name__}")
         self.limits = SkillLimits() if limits is None else limits
         self.audit = AuditLog() if audit is None else audit
+        super().__init__()
         self.__robot = robot
-        self._order = threading.RLock()  # held while the robot is told something, so that a stop is the last word
-        self._lock = threading.Lock()  # held for a moment, around what is below
-        self._change = threading.Condition(self._lock)
-        self._move: MoveState | None = None
-        self._stops = 0
         self._used = Spent()
-        self._closed = False
-        self._watcher: threading.Thread | None = None
+        self._closed, self._rests = False, False
+        self._closing = threading.RLock()
         here = robot.pose()
         if not all(map(math.isfinite, (here.x, here.y, here.yaw))) or not here.age_s <= self.limits.stale_s:
             raise HardwareError(f"expected a robot that knows where it is, got {here}")
@@ -100,28 +96,29 @@ class Guard:
     def _begin(self, name: str) -> Move:
         if not isinstance(name, str):
             raise DTypeError(f"expected name to be a str, got {type(name).__name__}")
-        caller, now = current_caller(), self.__robot.time_s
-        if caller is not None and caller.reason:
-            self._note("refused", move=name, why=caller.reason)
-            raise SkillCancelled(caller.reason)
-        state = MoveState(name[:80], caller, now)
-        with self._change:
+        stops, now = self._stops, self.__robot.time_s
+        state = MoveState(name[:80], current_caller(), current_turn(), now)
+        if state.unwanted:
+            self._note("refused", move=name, why=state.unwanted)
+            raise SkillCancelled(state.unwanted)
+        with self._lock:
             if self._closed:
                 raise InvalidStateError("this guard is closed")
+            turn = state.turn
+            if stops != self._stops or (turn is not None and not turn.came_after(self._stopped_ns)):
+                raise SkillCancelled(STOPPED)
             busy = self._move
             if busy is not None and busy.over and not busy.unstopped:  # whoever holds it cannot move the robot any more
                 self._account(busy, now)
                 busy = None
             if busy is None:
+                self._begin_watch()
                 self._move = state
-                if self._watcher is None:
-                    self._watcher = threading.Thread(target=self._watch, name="rfx skills guard", daemon=True)
-                    self._watcher.start()
-                self._change.notify()
         if busy is not None:
             why = f"{busy.name} is still moving the robot"
             self._note("refused", move=name, why=why)
             raise SkillError(why, "busy", "Wait for it to end, or stop it.")
+        caller = state.caller
         if not self._note("begin", move=state.name, caller=caller.name if caller is not None else ""):
             self._finish(state, "the audit log cannot be written")
             raise SkillError("the audit log cannot be written, so nothing moves", "audit", "Tell the operator.")
@@ -153,7 +150,7 @@ class Guard:
                 why = f"the robot does not stand, it is {here.posture}"
                 raise self._refuse(state, why, "Call stand first.", "failed")
             hold = self._time_left(state, now)
-            share = self.limits.share(here.x, here.y, here.yaw, wish, self.limits.dead_man_s + REACTION_S)
+            share = self.limits.share(here.x, here.y, here.yaw, wish, self.limits.dead_man_s + REACTION_S + here.age_s)
             if share == 0.0:
                 why = f"this way leads out of the area; the robot is at ({here.x:.2f}, {here.y:.2f}) m from its start"
                 raise self._refuse(state, why, "Turn, or walk back towards the start.", "limit")
@@ -201,12 +198,13 @@ class Guard:
             left -= 0.1
 
     def _posture(self, state: MoveState, which: str) -> None:
-        self._check(state)
-        self._note("posture", move=state.name, posture=which)
-        if which == "stand":
-            self.__robot.stand()
-        else:
-            self.__robot.sit()
+        with self._order:  # a stop beside it goes on until this has come back
+            self._check(state)
+            self._note("posture", move=state.name, posture=which)
+            if which == "stand":
+                self.__robot.stand()
+            else:
+                self.__robot.sit()
         self._check(state)
 
     def _look(self, state: MoveState, pitch: float, yaw: float) -> None:
@@ -218,34 +216,41 @@ class Guard:
             )
         except RfxError as error:
             raise self._refuse(state, str(error), "Ask for less.", "limit") from error
+        with self._order:
+            self._check(state)
+            self._note("look", move=state.name, pitch=given[0], yaw=given[1])
+            self.__robot.look(*given)
         self._check(state)
-        self._note("look", move=state.name, pitch=given[0], yaw=given[1])
-        self.__robot.look(*given)
 
     def _finish(self, state: MoveState, why: str) -> None:
-        """End a move: whatever moved stops."""
+        """End a move: whatever moved stops. Where the robot cannot be told, the watch goes on trying."""
         with self._order:
             with self._lock:
                 if self._move is not state:
                     return
                 state.over = state.over or why or "done"
+                state.stops += bool(state.drives)
+                number = state.stops
             if state.forget is not None:
                 state.forget()
             try:
-                if state.drives:
+                if state.unstopped:
                     self.__robot.stop()
+                    self._told(state, number)
             finally:
                 now = self.__robot.time_s
                 with self._lock:
                     self._account(state, now)
-                    self._move = None
+                    if not state.unstopped:
+                        self._move = None
+                self._go_on_stopping(state)
                 self._note("end", move=state.name, why=state.over, drives=state.drives, seconds=now - state.began_s)
 
     # -- limits
 
     def _check(self, state: MoveState) -> None:
-        if state.caller is not None and not state.over and state.caller.reason:
-            self._halt(state, state.caller.reason)
+        if not state.over and state.unwanted:
+            self._halt(state, state.unwanted)
         if not state.over and self._move is state:
             return
         if state.limit:
@@ -289,61 +294,28 @@ class Guard:
             ours = self._move is state and not state.over
             if ours:
                 state.over, state.limit = why, kind == "limit"
-        self._note("refused" if state.drives == 0 else "stop", move=state.name, why=why)
+                state.stops += bool(state.drives)
+            number = state.stops
         if ours and state.drives:
-            with suppress(Exception):
+            with suppress(Exception):  # the watch goes on trying
                 self.__robot.stop()
+                self._told(state, number)
+        self._note("refused" if state.drives == 0 else "stop", move=state.name, why=why)
         return SkillError(why, kind, hint)
 
     # -- stopping
 
-    def stop(self, why: str = "stop") -> None:
-        """Stop the robot at once and end the move that is under way, whoever holds what.
-
-        When it returns, nothing that was begun before moves the robot any more.
-        """
-        with self._lock:
-            self._stops += 1
-            if self._move is not None and not self._move.over:
-                self._move.over = str(why)[:300] or "stop"
-        self._stop_robot()
-        self._note("stop", why=why)
-
-    def _halt(self, state: MoveState, why: str, limit: bool = False) -> None:
-        """Stop what this move does; nothing when it has ended."""
-        with self._lock:
-            if self._move is not state or state.over:
-                return
-            state.over, state.limit, state.unstopped = why, limit, True
-            self._stops += 1
-        self._stop_robot()
-        state.unstopped = False
-        self._note("stop", move=state.name, why=why)
-
-    def _stop_robot(self) -> None:
-        if self._order.acquire(blocking=False):
-            try:
-                self.__robot.stop()
-            finally:
-                self._order.release()
-            return
-        try:
-            self.__robot.stop()  # at once, beside what is being told to the robot now,
-        finally:
-            if self._order.acquire(timeout=1.0):
-                try:
-                    self.__robot.stop()  # and once more after it
-                finally:
-                    self._order.release()
+    def _rest(self) -> None:
+        self.__robot.stop()
 
     def close(self) -> None:
-        """Stop the robot and let nothing begin any more. Calling it again does nothing."""
-        with self._change:
-            if self._closed:
-                return
+        """Stop the robot and let nothing begin any more. Calling it again does nothing, unless that failed."""
+        with self._lock:
             self._closed = True
-            self._change.notify()
-        self.stop("the guard is closed")
+        with self._closing:  # who comes second waits until the robot has been told
+            if not self._rests:
+                self.stop("the guard is closed")
+                self._rests = True
 
     def __enter__(self) -> Self:
         return self
@@ -351,32 +323,9 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- the watch
+    # -- what the watch asks for
 
-    def _watch(self) -> None:
-        while True:
-            with self._change:
-                while self._move is None and not self._closed:
-                    self._change.wait()
-                if self._closed:
-                    return
-                state = self._move
-            with suppress(Exception):  # the next look tries again
-                if state is not None and state.unstopped:
-                    self._stop_robot()
-                    state.unstopped = False
-                elif state is not None and not state.over:
-                    why = self._amiss(state)
-                    if why:
-                        self._halt(state, why, limit=state.caller is None or not state.caller.reason)
-            time.sleep(WATCH_S)
-
-    def _amiss(self, state: MoveState) -> str:
-        """Why a move has to end, or an empty string."""
-        if not threading.main_thread().is_alive():
-            return "the program has ended"
-        if state.caller is not None and state.caller.reason:
-            return state.caller.reason
+    def _beyond(self, state: MoveState) -> str:
         with self._lock:
             velocity, driven_s = state.velocity, state.driven_s
         if velocity == REST:
@@ -389,7 +338,7 @@ class Guard:
             return f"the velocity was not renewed for {now - driven_s:.2f} s"
         if now - state.began_s > self.limits.move_s:
             return f"the move took longer than {self.limits.move_s:g} s"
-        if self.limits.share(here.x, here.y, here.yaw, velocity, REACTION_S) == 0.0:
+        if self.limits.share(here.x, here.y, here.yaw, velocity, REACTION_S + here.age_s) == 0.0:
             return f"it is about to leave its area at ({here.x:.2f}, {here.y:.2f}) m from its start"
         return ""
 

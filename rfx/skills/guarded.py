@@ -8,6 +8,7 @@ from typing import Any, Self
 from rfx.skills.caller import Caller
 from rfx.skills.limits import REST, SkillLimits, Velocity
 from rfx.skills.robots import RobotPose
+from rfx.skills.slot import Turn
 
 
 class Move:
@@ -115,13 +116,24 @@ class GuardedRobot:
 class MoveState:
     """A move that is under way, as the guard knows it."""
 
-    def __init__(self, name: str, caller: Caller | None, now: float) -> None:
-        self.name, self.caller = name, caller
+    def __init__(self, name: str, caller: Caller | None, turn: Turn | None, now: float) -> None:
+        self.name, self.caller, self.turn = name, caller, turn
         self.began_s, self.driven_s = now, -math.inf
         self.velocity, self.until_s = REST, -math.inf
         self.drives, self.share = 0, 1.0
-        self.unstopped = False  # the robot was to be stopped, and could not be told
+        self.stops, self.stopped = 0, 0  # stops that the robot was to be told, and up to which it has been
         self.over = ""  # why it has ended
         self.limit = False  # whether a limit ended it
         self.last: RobotPose | None = None
         self.forget: Callable[[], None] | None = None
+
+    @property
+    def unstopped(self) -> bool:
+        """Whether the robot was to be stopped, and has not been told for certain."""
+        return self.stopped < self.stops
+
+    @property
+    def unwanted(self) -> str:
+        """Why nobody wants this move any more, or an empty string: its caller is gone, or its call was ended."""
+        gone = self.caller.reason if self.caller is not None else ""
+        return gone or (self.turn.over if self.turn is not None else "")

@@ -17,8 +17,8 @@ from rfx.skills.decorator import Skill, checked_effects, checked_name, skill, wo
 from rfx.skills.formats import ToolFormats
 from rfx.skills.plain import shown, to_json
 from rfx.skills.problems import Problems
-from rfx.skills.result import SkillError, SkillResult
-from rfx.skills.slot import MoverSlot, Turn
+from rfx.skills.result import SkillError, SkillResult, refusal, said
+from rfx.skills.slot import MoverSlot, Turn, current_turn
 
 _THROUGH = (KeyboardInterrupt, SystemExit)
 _GLANCE = 0.1  # seconds: a Ctrl+C that comes just before a wait is not seen until the wait ends
@@ -208,13 +208,13 @@ class SkillRegistry(ToolFormats):
                 self.audit.begin(first)
             else:
                 turn = self._slot.turn("") if ticket is None else ticket
-                turn.skill = found.name if found else ""
+                turn.skill, turn.outer = found.name if found else "", current_turn()
                 written = self.audit.begin(first)
                 if found is None:
                     result = self._unknown(asked)
                 elif found.moves and not written:
                     hint = "Tell the operator. Skills that read or stop still work."
-                    result = _no("audit", "the call could not be written to the audit log, so nothing moves", hint)
+                    result = refusal("audit", "the call could not be written to the audit log, so nothing moves", hint)
                 else:
                     forget = asking.on_gone(turn.token.cancel) if asking is not None else None
                     try:
@@ -225,7 +225,7 @@ class SkillRegistry(ToolFormats):
         except _THROUGH:
             raise
         except BaseException as error:  # a dataclass or a consent that raises what is no Exception
-            result = _no("failed", f"the call failed: {_said(error)}", "Nothing was run.")
+            result = refusal("failed", f"the call failed: {said(error)}", "Nothing was run.")
         finally:
             seconds = time.monotonic() - begun
             end = (call, came, who, asked, logged, result.ok, result.kind, result.error, seconds)
@@ -234,43 +234,45 @@ class SkillRegistry(ToolFormats):
 
     def stop_all(self, reason: str = "stopped", *, caller: str = "") -> list[SkillResult]:
         """Cancel what moves, and run every skill that stops and needs no arguments. Returns their results."""
-        self._slot.stop(reason)
-        try:
+        who = object()
+        try:  # around the stop as well: a Ctrl+C at its end must not leave a stop that never ends
+            self._slot.stop(reason, who, current_turn())
             stops = [s for s in self.filter(effects="stops") if not any(f.required for f in s.arguments.fields)]
             return [self.execute(s.name, caller=caller or "registry") for s in stops]
         finally:
-            self._slot.stopped()
+            self._slot.stopped(who)
 
     def _unknown(self, asked: str) -> SkillResult:
         names = [s.name for s in self.skills]
         near = difflib.get_close_matches(asked, names, 1)
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names) or 'none'}."
-        return _no("unknown skill", f"there is no skill {asked!r}", hint)
+        return refusal("unknown skill", f"there is no skill {asked!r}", hint)
 
     def _stopped(self, found: Skill, arguments: Any) -> SkillResult:
         """Stop, whatever the arguments are: wrong ones are told, and the defaults used."""
-        self._slot.stop(f"stopped by {found.name}")
+        who, turn = object(), Turn(found.name, 0, outer=current_turn())
         try:
+            self._slot.stop(f"stopped by {found.name}", who, current_turn())
             problems: Problems = []
             ready = found.read_arguments(arguments, problems)
             if not problems:
-                return self._run(found, ready, self._slot.turn(found.name), None)
-            said = "; ".join(map(str, problems))
+                return self._run(found, ready, turn, None)
+            wrong = "; ".join(map(str, problems))
             if any(f.required for f in found.arguments.fields):
                 self.stop_all(f"stopped by {found.name}")
                 hint = f"What moved was told to end. Correct the arguments and call {found.name} again."
-                return _no("arguments", said, hint)
-            result = self._run(found, {}, self._slot.turn(found.name), None)
-            return replace(result, hint=f"The arguments were not used: {said}. {result.hint}".strip())
+                return refusal("arguments", wrong, hint)
+            result = self._run(found, {}, turn, None)
+            return replace(result, hint=f"The arguments were not used: {wrong}. {result.hint}".strip())
         finally:
-            self._slot.stopped()
+            self._slot.stopped(who)
 
     def _checked(self, found: Skill, arguments: Any, turn: Turn) -> SkillResult:
         problems: Problems = []
         ready = found.read_arguments(arguments, problems)
         if problems:
             hint = f"Nothing was run. Correct the arguments and call {found.name} again."
-            return _no("arguments", "; ".join(map(str, problems)), hint)
+            return refusal("arguments", "; ".join(map(str, problems)), hint)
         if found.confirmation:
             refused = self._confirmed(found, arguments)
             if refused is not None:
@@ -288,20 +290,20 @@ class SkillRegistry(ToolFormats):
                 self._slot.leave(turn, unless_begun=True)
             raise
         hint = "Wait for it to end, or stop it, then call again." if kind == "busy" else "Call again if it is wanted."
-        return _no(kind, f"{found.name} may not begin: {why}", f"Nothing was run. {hint}")
+        return refusal(kind, f"{found.name} may not begin: {why}", f"Nothing was run. {hint}")
 
     def _confirmed(self, found: Skill, arguments: Any) -> SkillResult | None:
         if self._confirm is None:
             hint = "Ask the operator to do it, or use another skill."
-            return _no("confirmation", f"{found.name} needs the consent of a person, and nobody can be asked", hint)
+            return refusal("confirmation", f"{found.name} needs the consent of a person, and nobody can be asked", hint)
         try:
             agreed = self._confirm(found, dict(arguments))
         except _THROUGH:
             raise
         except BaseException as error:
-            return _no("confirmation", f"asking for consent failed: {_said(error)}", "Nothing was run.")
+            return refusal("confirmation", f"asking for consent failed: {said(error)}", "Nothing was run.")
         if agreed is not True:
-            return _no("confirmation", f"a person refused {found.name}", "Do not ask again for the same thing.")
+            return refusal("confirmation", f"a person refused {found.name}", "Do not ask again for the same thing.")
         return None
 
     def _run(self, found: Skill, ready: dict[str, Any], turn: Turn, held: Turn | None) -> SkillResult:
@@ -316,7 +318,7 @@ class SkillRegistry(ToolFormats):
             try:
                 if held is not None:
                     held.begin()
-                outcome.append((found(**ready), None))
+                outcome.append((turn.run(found, ready), None))
             except BaseException as error:
                 outcome.append((None, error))
             finally:
@@ -324,24 +326,33 @@ class SkillRegistry(ToolFormats):
                     self._slot.leave(held)
                 ended.set()
 
-        if limit is None:
-            body()
-        else:
-            context = contextvars.copy_context()
-            worker = threading.Thread(target=context.run, args=(body,), name=f"skill {found.name}", daemon=True)
-            try:
-                worker.start()
-            except RuntimeError as error:  # no thread is left
-                if not found.stops:
-                    if held is not None:
-                        self._slot.leave(held)
-                    hint = "Nothing was run. Try again later."
-                    return _no("failed", f"{found.name} could not be started: {error}", hint)
+        try:
+            if limit is None:
                 body()
-            end = time.monotonic() + limit
-            while not ended.wait(min(_GLANCE, max(0.0, end - time.monotonic()))):
-                if time.monotonic() >= end:
-                    return self._late(found, limit, turn, held)
+            else:
+                context = contextvars.copy_context()
+                worker = threading.Thread(target=context.run, args=(body,), name=f"skill {found.name}", daemon=True)
+                try:
+                    worker.start()
+                except RuntimeError as error:  # no thread is left
+                    if not found.stops:
+                        if held is not None:
+                            self._slot.leave(held)
+                        return refusal("failed", f"{found.name} could not be started: {error}", "Nothing was run.")
+                    body()
+                end, asking = time.monotonic() + limit, current_caller()
+                while not ended.wait(min(_GLANCE, max(0.0, end - time.monotonic()))):
+                    gone = (asking.reason if asking else "") or (turn.outer.over if turn.outer else "")
+                    if gone and not found.stops:  # the caller may only have fallen silent
+                        turn.token.cancel(gone)
+                    if time.monotonic() >= end:
+                        return self._late(found, limit, turn, held)
+        except _THROUGH:
+            if not found.stops:
+                turn.token.cancel("the program was interrupted")
+            if limit is None and held is not None:  # it ran here, and has ended
+                self._slot.leave(held)
+            raise
         value, raised = outcome[0]
         if isinstance(raised, _THROUGH):
             raise raised
@@ -351,9 +362,11 @@ class SkillRegistry(ToolFormats):
         why = f"{found.name} took longer than {limit:g} s"
         turn.token.cancel(why)
         if held is None:
-            return _no("timeout", why, "It may still be running. Try again later.")
+            return refusal("timeout", why, "It may still be running. Try again later.")
         self.stop_all(why)
-        return _no("timeout", f"{why} and was stopped", "The robot may have moved. Read its state before you go on.")
+        return refusal(
+            "timeout", f"{why} and was stopped", "The robot may have moved. Read its state before you go on."
+        )
 
     def _outcome(self, found: Skill, value: Any, error: BaseException | None, turn: Turn) -> SkillResult:
         reread = "The robot may have moved. Read its state before you go on." if found.moves else "Try something else."
@@ -363,7 +376,7 @@ class SkillRegistry(ToolFormats):
         if isinstance(error, SkillError):
             return SkillResult(False, error.value, error.kind, str(error), error.hint or reread)
         if error is not None:
-            return _no("failed", f"{found.name} failed: {_said(error)}", reread)
+            return refusal("failed", f"{found.name} failed: {said(error)}", reread)
         if found.returns is not None:
             problems: Problems = []
             found.returns.read(to_json(value), "result", problems)
@@ -379,15 +392,3 @@ def checked_effects_any(effects: str | Iterable[str]) -> frozenset[str]:
     """Return effects to look for; unlike those of one skill they may be any combination."""
     wanted = words(effects, "effects")
     return frozenset().union(*(checked_effects(e) for e in wanted)) if wanted else checked_effects(wanted)
-
-
-def _no(kind: str, error: str, hint: str) -> SkillResult:
-    return SkillResult(False, None, kind, error, hint)
-
-
-def _said(error: BaseException) -> str:
-    try:
-        text = str(error)[:300]
-    except Exception:
-        text = "without a message"
-    return f"{type(error).__name__}: {text}"

@@ -75,3 +75,17 @@ class SkillResult:
     def text(self) -> str:
         """Return it as JSON text for a model to read."""
         return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def refusal(kind: str, error: str, hint: str) -> SkillResult:
+    """Return the result of a call that was not made, or not to its end."""
+    return SkillResult(False, None, kind, error, hint)
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says, whatever its class is."""
+    try:
+        text = str(error)[:500]
+    except Exception:
+        text = "without a message"
+    return f"{type(error).__name__}: {text}"

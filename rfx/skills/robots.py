@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -154,29 +155,34 @@ class Go2Robot:
         self._go2.stop()
 
     def stand(self) -> None:
-        posture = self.pose().posture
+        stops, posture = self._stops, self.pose().posture
         if posture in ("standing", "walking"):
             self._go2.stop()
         elif posture == "sitting":
-            stops = self._stops
-            self._go2.rise_sit()
+            self._begin(stops, self._go2.rise_sit)
             self._until("standing", stops)
         elif posture == "fallen":
-            self._go2.recovery_stand(2 * self._posture_s)
+            self._begin(stops, lambda: self._go2.recovery_stand(2 * self._posture_s))
         else:
-            self._go2.stand(self._posture_s)
+            self._begin(stops, lambda: self._go2.stand(self._posture_s))
 
     def sit(self) -> None:
+        stops = self._stops
         if self.pose().posture == "sitting":
             return
-        stops = self._stops
         self._still(stops)
-        self._go2.sit()
+        self._begin(stops, self._go2.sit)
         self._until("sitting", stops)
 
     def look(self, pitch: float, yaw: float) -> None:
-        self._still(self._stops)
-        self._go2.euler(0.0, pitch, yaw)
+        stops = self._stops
+        self._still(stops)
+        self._begin(stops, lambda: self._go2.euler(0.0, pitch, yaw))
+
+    def _begin(self, stops: int, motion: Callable[[], None]) -> None:
+        """Ask for a motion, unless there was a stop since it was wanted."""
+        if stops == self._stops:
+            motion()
 
     def _still(self, stops: int) -> None:
         """Let it take its last step: sitting down and looking need a robot that stands."""
@@ -187,9 +193,7 @@ class Go2Robot:
     def _until(self, posture: str, stops: int) -> None:
         end = time.monotonic() + self._posture_s
         time.sleep(0.1)  # a state that was made after the request
-        while self.pose().posture != posture:
-            if self._stops != stops:
-                return
+        while self._stops == stops and self.pose().posture != posture:
             if time.monotonic() > end:
                 seen = self.pose().posture
                 raise RfxTimeoutError(f"expected the robot to be {posture} within {self._posture_s:g} s, it is {seen}")

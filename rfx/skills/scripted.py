@@ -187,7 +187,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdigit() or int(length) > _LONGEST:
             self.send_error(411 if not length.isdigit() else 413)
             return
-        status, body, headers, cut = self.owner._answer(self.path, self.headers, self.rfile.read(int(length)))
+        try:
+            raw = self.rfile.read(int(length))
+        except OSError:
+            raw = b""
+        if len(raw) < int(length):  # the client went away in the middle
+            self.close_connection = True
+            return
+        status, body, headers, cut = self.owner._answer(self.path, self.headers, raw)
         try:
             self.send_response(status)
             for key, value in {"content-type": "application/json", **headers}.items():

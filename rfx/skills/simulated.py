@@ -91,10 +91,11 @@ class Simulated(abc.ABC):
         return time.monotonic() - self._advanced_s if self._real_time else 0.0
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let so much time pass; InvalidStateError when the robot is closed meanwhile, since its clock stands then."""
         arrays.number(seconds, "seconds", minimum=0.0, maximum=3600.0)
         if self._real_time:
             self._closed.wait(seconds)
+            self._check_open()
             return
         with self._lock:
             self._check_open()
@@ -227,7 +228,10 @@ class KinematicGo2(Simulated):
             self._rest()
             stops = self._stops
         if posture != self._posture:
-            self.wait(_POSTURE_S)
+            end = self.time_s + _POSTURE_S
+            while self._real_time and stops == self._stops and self.time_s < end:
+                self.wait(0.02)
+            self.wait(0.0 if self._real_time else _POSTURE_S)
         with self._lock:
             if stops == self._stops:
                 self._posture = posture

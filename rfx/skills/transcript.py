@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +133,15 @@ class Transcript:
         """Write it as JSON Lines, one header and one line for each entry. An older file of that name is replaced."""
         lines = [{"format": FORMAT, "version": VERSION, "about": self.about}, *(asdict(e) for e in self._entries)]
         text = "".join(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n" for line in lines)
-        beside = f"{os.fspath(path)}.part"
-        with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        os.replace(beside, path)
+        beside = f"{os.fspath(path)}.{os.getpid()}-{threading.get_ident()}.part"  # nobody else writes there
+        try:
+            with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+            os.replace(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(beside)
+            raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Transcript":

@@ -7,7 +7,7 @@ import threading
 import pytest
 from waiting import wait_for
 
-from rfx.comm import KeyExpr, ParameterServer, Service, ServiceClient, ServiceGoneError, Topic, Transport, channel
+from rfx.comm import KeyExpr, ParameterServer, QoS, Service, ServiceClient, ServiceGoneError, Topic, Transport, channel
 from rfx.errors import InvalidStateError, RfxConnectionError
 
 
@@ -70,6 +70,21 @@ def test_a_wake_that_nobody_hears_any_more_is_given_to_the_next(transport):
     assert [m.payload for m in got] == [b"1"]
     waiting._log_destroy_pending = False
     coroutine.close()
+
+
+def test_a_latched_message_that_waits_for_room_does_not_hold_up_who_subscribes(transport):
+    profile = QoS.named("state", congestion="block")
+    full = transport.subscribe("a", 1, overflow="block", block_timeout=1000.0)
+    transport.publish("a", b"1", qos=profile)
+    thread = threading.Thread(target=transport.publish, args=("a", b"2"), kwargs={"qos": profile}, daemon=True)
+    thread.start()
+    assert wait_for(lambda: transport._kept["a"].payload == b"2")
+    late = []
+    assert in_time(lambda: late.append(transport.subscribe("a", qos="state")))
+    assert late[0].recv().payload == b"2"
+    assert [full.recv().payload, full.recv().payload] == [b"1", b"2"]
+    thread.join(10)
+    assert late[0].try_recv() is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

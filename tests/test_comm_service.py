@@ -220,15 +220,18 @@ def test_a_closed_service_tells_those_who_wait(link):
     began = threading.Event()
     seen = []
 
-    def handler(_):
+    def handler(p):
+        if p == "ready":
+            return p
         began.set()
-        seen.append(service.request.wait_cancelled(10))
+        return seen.append(service.request.wait_cancelled(30))
 
     service = Service(there, "s", handler, workers=1)
     with ServiceClient(here, "s") as client:
-        waiting = [client.submit(timeout=20) for _ in range(3)]
+        assert client.call("ready", timeout=20)  # each knows of the other; what is only submitted is not sent again
+        waiting = [client.submit(timeout=60) for _ in range(3)]
         assert began.wait(10)
-        assert wait_for(lambda: service.counts["calls"] == 3)
+        assert wait_for(lambda: service.counts["calls"] == 4)
         service.close()
         for one in waiting:
             with pytest.raises(ServiceGoneError, match="closed"):
@@ -263,20 +266,21 @@ def test_a_cancelled_call_that_waits_is_never_begun(link):
 
     def handler(p):
         seen.append(p)
-        gate.wait(10)
+        return p == "ready" or gate.wait(30)
 
     with Service(there, "s", handler, workers=1) as service, ServiceClient(here, "s") as client:
-        first, second = client.submit(1), client.submit(2)
-        assert wait_for(lambda: service.counts["calls"] == 2)
+        assert client.call("ready", timeout=20)  # each knows of the other; what is only submitted is not sent again
+        first, second = client.submit(1, 30), client.submit(2, 30)
+        assert wait_for(lambda: service.counts["calls"] == 3)
         assert second.cancel()
         assert not second.cancel()
         with pytest.raises(InvalidStateError, match="cancelled"):
             second.result()
         assert wait_for(lambda: any(r.cancelled for r in list(service._calls.values())))
         gate.set()
-        assert first.result() is None
+        assert first.result() is True
         assert wait_for(lambda: service.counts["cancelled"] == 1)
-        assert seen == [1]
+        assert seen == ["ready", 1]
 
 
 def test_a_handler_sees_that_its_caller_has_cancelled(transport):

@@ -167,6 +167,7 @@ cdef class Mailbox:
         DTypeError, InvalidValueError
             A timeout that is no number, NaN or below 0.
         """
+        cdef bint closed
         item = self.poll()
         if item is not None:
             return item
@@ -176,10 +177,11 @@ cdef class Mailbox:
             if item is not None:
                 return item
         while True:
+            closed = self.closed    # before the look: what comes after it, with the end behind, is not missed
             item = self.poll()
             if item is not None:
                 return item
-            if self.closed:
+            if closed:
                 raise InvalidStateError("expected an open channel, got one that is closed and empty")
             if not self.await_(True, end):
                 return self.poll()
@@ -208,17 +210,19 @@ cdef class Mailbox:
 
     def get_now(self):
         """Take what has waited longest, or None; see :meth:`get`."""
+        cdef bint closed = self.closed    # before the look, as in get()
         item = self.poll()
-        if item is None and self.closed:
+        if item is None and closed:
             raise InvalidStateError("expected an open channel, got one that is closed and empty")
         return item
 
     def latest(self):
         """Take the newest and drop the others (counted as ``skipped``); None if there is nothing."""
+        cdef bint closed = self.closed    # before the look, as in get()
         cdef list found = self.empty(True)
         if found:
             return found.pop()
-        if self.closed:
+        if closed:
             raise InvalidStateError("expected an open channel, got one that is closed and empty")
         return None
 

@@ -48,6 +48,7 @@ class Transport:
         self._routes: dict[str, tuple[tuple[Mailbox, float], ...]] = {}
         self._numbers = itertools.count(1)
         self._closed = False
+        self._order = threading.RLock()  # latched messages go out one after the other
         self._latch = threading.RLock()  # around what is kept, and the giving of it
         self._kept: dict[str, TransportEnvelope] = {}
         self._tokens: dict[object, str] = {}
@@ -158,24 +159,29 @@ class Transport:
     def _publish_with(self, key: str, payload: Any, metadata: Any, qos: QoS | None) -> TransportEnvelope:
         assert qos is not None
         if not qos.latched:
-            return self._hand_on(key, payload, metadata, qos)
+            envelope, route = self._sealed(key, payload, metadata)
+            self._hand_on(envelope, route, qos)
+            return envelope
         latched_key(key, len(self._kept), self._kept)
-        with self._latch:  # so that who subscribes meanwhile gets each message once, in order
-            envelope = self._hand_on(key, payload, metadata, qos)
-            self._kept[envelope.key] = envelope
+        with self._order:
+            with self._latch:  # so that who subscribes meanwhile gets each message once, in order
+                envelope, route = self._sealed(key, payload, metadata)
+                self._kept[envelope.key] = envelope
+            self._hand_on(envelope, route, qos)  # may wait for room, and others may subscribe meanwhile
         return envelope
 
-    def _hand_on(self, key: str, payload: Any, metadata: Any, qos: QoS) -> TransportEnvelope:
+    def _sealed(self, key: str, payload: Any, metadata: Any) -> tuple[TransportEnvelope, Any]:
         route = self._find_route(str(KeyExpr(key)))
         if self._closed:
             raise InvalidStateError("expected an open transport, got one that is closed")
-        envelope = seal(str(key), self._numbers, metadata, payload)
+        return seal(str(key), self._numbers, metadata, payload), route
+
+    def _hand_on(self, envelope: TransportEnvelope, route: Any, qos: QoS) -> None:
         for mailbox, wait in route:
             try:
                 mailbox.put(envelope, wait if qos.congestion == "block" else 0.0)
             except InvalidStateError:
                 self._sweep()
-        return envelope
 
     # -- in
 

@@ -3,8 +3,8 @@
 import time
 
 
-def wait_for(condition, seconds=10.0):
-    """Whether the condition came true within so many seconds."""
+def wait_for(condition, seconds=30.0):
+    """Whether the condition came true within so many seconds; as many as a busy machine may need."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

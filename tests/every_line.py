@@ -8,20 +8,19 @@ import rfx
 
 HERE = rfx.__file__.rpartition("/")[0]
 BLOCKED_S = 0.02  # who has not come to an end by then waits for what the other has
-TIMES = 2  # how often a line counts
 
 
 class Interrupted:
     """Runs ``work`` in a thread, and ``other`` when that has come to its nth line in the files of rfx that are named.
 
     ``other`` runs in a thread of its own while ``work`` stands still (but for locks that ``work`` has: then both go on), or
-    ``inside``, in the midst of ``work``. Lines count while ``counts()`` is true, each line twice. Where ``holds()``, ``work`` has
-    the lock that ``other`` will want. ``reached`` says whether there was an nth line.
+    ``inside``, in the midst of ``work``. Lines count while ``counts()`` is true, each of them ``times`` times. Where
+    ``holds()``, ``work`` has the lock that ``other`` will want. ``reached`` says whether there was an nth line.
     """
 
-    def __init__(self, n, files, work, other, inside, counts, holds):
+    def __init__(self, n, files, work, other, inside, counts, holds, times=1):
         self.left, self.files, self.reached, self.errors = n, files, False, []
-        self.counts, self.holds, self.seen = counts, holds, Counter()
+        self.counts, self.holds, self.times, self.seen = counts, holds, times, Counter()
         self.other, self.inside, self.aside = other, inside, None
         runner = threading.Thread(target=self.run, args=(work,), daemon=True)
         runner.start()
@@ -47,7 +46,7 @@ class Interrupted:
     def line(self, frame, event, arg):
         if event == "line" and not self.reached and self.counts():
             self.seen[frame.f_code.co_filename, frame.f_lineno] += 1
-            self.left -= self.seen[frame.f_code.co_filename, frame.f_lineno] <= TIMES
+            self.left -= self.seen[frame.f_code.co_filename, frame.f_lineno] <= self.times
             if self.left < 0:
                 self.reached = True
                 if self.inside:

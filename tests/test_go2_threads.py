@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from recording_link import QUICK, RecordingLink, command, damps, standing
+from recording_link import QUICK, STAND, RecordingLink, command, damps, standing
 from waiting import wait_for
 
 from rfx.errors import InvalidStateError
@@ -213,6 +213,31 @@ def test_damping_does_not_wait_for_the_log(made):
     finally:
         held.set()
         log.removeHandler(handler)
+
+
+def test_an_emergency_stop_does_not_wait_for_the_log_of_a_command(made):
+    link, go2 = made
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            inside.set()
+            go_on.wait(30)
+
+    log, handler = logging.getLogger("rfx.go2"), Slow()
+    log.addHandler(handler)
+    try:
+        slow, _ = aside(lambda: go2.set_motor_position(0, STAND[0] + 0.8))  # a step that the envelope makes smaller
+        assert inside.wait(10)
+        thread, errors = aside(go2.emergency_stop)
+        thread.join(10)
+        assert not thread.is_alive()
+        assert not errors
+        assert damps(link.sent()[-1])
+    finally:
+        go_on.set()
+        log.removeHandler(handler)
+        slow.join(10)
 
 
 def test_a_sender_that_could_not_be_started_leaves_nothing(made, monkeypatch):

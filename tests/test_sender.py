@@ -25,6 +25,7 @@ from rfx.errors import (
 from rfx.go2 import Go2, Go2Config, LowCmd, guard
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.limits import SafetyLimits
+from rfx.go2.messages import NO_POSITION
 from rfx.go2.sender import blend
 from rfx.go2.simulated import SimulatedGo2
 from rfx.go2.topics import SportApi, SportModeId
@@ -76,10 +77,10 @@ def test_a_first_command_is_led_in_from_the_measured_posture(made):
     with go2.start_sending(ramp_s=0.3) as sender:
         go2.set_motor_positions(STAND, kp=60.0, kd=4.0)
         assert wait_for(lambda: sender.state == "sending")
-    led = [cmd for cmd in link.sent() if not damps(cmd)]
+    led = [cmd for cmd in link.sent() if cmd.q[0] < NO_POSITION]  # the first of them still damps, at a place of its own
     kp = np.array([cmd.kp[0] for cmd in led])
     q = np.array([cmd.q for cmd in led])
-    assert kp[0] < 1.0
+    assert kp[0] == 0.0
     assert (np.diff(kp) >= 0).all()
     assert kp[-1] == 60.0
     np.testing.assert_allclose(q[0], GO2.pose("lie"), atol=0.01)
@@ -488,7 +489,7 @@ def test_every_end_of_the_program_leaves_a_damped_robot(tmp_path, how):
     assert child.stdout.readline() == "sending\n"
     if number is not None:
         child.send_signal(number)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == expected, err
     log = (tmp_path / "log").read_text()
     assert "c" in log
@@ -571,7 +572,7 @@ class Robot:
 
     def __exit__(self, *exc):
         self.robot.stop()
-        self.thread.join(10)
+        self.thread.join(30)
         self.domain.close()
 
 
@@ -610,10 +611,18 @@ def test_in_lockstep_every_state_gets_one_command(domain_id):
         go2.set_motor_positions(GO2.pose("lie"), kp=40.0, kd=3.0)
         assert wait_for(lambda: sender.state == "damping")
         assert sender.why == "no new command for 0.4 s"  # of the robot's time
-        steps, commands = robot.counters.steps, robot.counters.commands
+        before, steps = unanswered(robot.counters), robot.counters.steps
         assert wait_for(lambda: robot.counters.steps > steps + 20)
         go2.stop_sending()
-        assert abs((robot.counters.steps - steps) - (robot.counters.commands - commands)) <= 1
+        assert abs(unanswered(robot.counters) - before) <= 1
+
+
+def unanswered(counters):
+    """Steps less commands, of one moment of a robot that goes on meanwhile."""
+    while True:
+        commands, steps = counters.commands, counters.steps
+        if counters.commands == commands:
+            return steps - commands
 
 
 def test_an_emergency_stop_damps_a_robot_in_sport_mode(domain_id):

@@ -29,7 +29,7 @@ class Rig:
 
     def __enter__(self):
         self.thread.start()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not (self.states.matched and self.commands.matched):
             assert time.monotonic() < end, "no match"
             time.sleep(0.01)
@@ -37,16 +37,16 @@ class Rig:
 
     def __exit__(self, *exc):
         self.robot.stop()
-        self.thread.join(10)
+        self.thread.join(30)
         assert not self.thread.is_alive()
         self.domain.close()
         self.robot_domain.close()
 
-    def state(self, seconds=5.0):
+    def state(self, seconds=30.0):
         assert self.states.wait(seconds)
         return LowState.from_cdr(self.states.take_latest())
 
-    def state_at(self, tick, seconds=5.0):
+    def state_at(self, tick, seconds=30.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             state = self.state()

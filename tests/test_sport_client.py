@@ -58,7 +58,7 @@ class Robot:
 
     def __exit__(self, *exc):
         self.robot.stop()
-        self.thread.join(10)
+        self.thread.join(30)
         assert not self.thread.is_alive()
         self.domain.close()
 

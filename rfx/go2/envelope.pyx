@@ -222,7 +222,7 @@ cdef class SafetyEnvelope:
 
     # -- Python
 
-    def apply(self, cmd, low, age_s):
+    def apply(self, cmd, low, age_s, *, report=True):
         """Bring a command inside of the limits, in place, or make it damping.
 
         Parameters
@@ -233,6 +233,8 @@ cdef class SafetyEnvelope:
             The newest state.
         age_s : float
             How old it is (s), at least 0.
+        report : bool
+            Log what is new; False for who has a lock that nobody should wait for because of a log.
 
         Returns
         -------
@@ -268,7 +270,8 @@ cdef class SafetyEnvelope:
                 (<float*>(to.data + CMD_Q + i * CMD_STRIDE))[k] = <float>command[12 * k + i]
             if seen & ENV_DAMP:
                 to.data[CMD_MODE + i * CMD_STRIDE] = SERVO_MODE
-        self.report()
+        if report:
+            self.report()
         return self.verdict(seen, low, age)
 
     cdef object verdict(self, uint32_t seen, low, double age):

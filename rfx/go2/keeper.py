@@ -105,8 +105,9 @@ class Keeper:
             walking, self._velocity, self._lease_due_s, self._closed = self._velocity is not None, None, None, True
             self._change.notify()
             thread = self._thread
-        if walking:
-            self._stop_unheard()
+        failed = self._stop_unheard() if walking else ""
+        if failed:
+            log.warning("the robot is let go%s", failed)
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
@@ -169,15 +170,17 @@ class Keeper:
         if not walking:
             return ""
         self.why_stopped = reason
-        self._stop_unheard()
-        return reason
+        return reason + self._stop_unheard()
 
-    def _stop_unheard(self) -> None:
+    def _stop_unheard(self) -> str:
+        """Tell the robot to stop; what failed, for a log that is written without the lock."""
+        failed = ""
         for _ in range(STOPS):
             try:
                 self._rpc.send(topics.SPORT, SportApi.STOP_MOVE)
             except Exception as error:
-                log.warning("stopping failed: %s", error)
+                failed = f" (stopping failed: {error})"
+        return failed
 
     def _renew(self) -> None:
         with self._lock:

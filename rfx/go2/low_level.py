@@ -37,6 +37,7 @@ class LowLevelCommands(EmergencyStop):
         self._safety = SafetyEnvelope(self.config.limits)
         self._order, self._motors = Order(self._check_allowed), Order(self._check_allowed)
         self._out = self._motors.lock  # held from the envelope to the wire, so that steps follow what was sent
+        self._giving = threading.RLock()  # held by who gives a command, so that each builds on the one before
         self._wanted: LowCmd | None = None  # the last whole command of the caller, for set_motor_position
         self._sender: Sender | None = None
         self._change = threading.RLock()  # held while a sender comes or goes
@@ -81,7 +82,7 @@ class LowLevelCommands(EmergencyStop):
                 "expected every motor command to be finite and every gain at least 0; nothing was sent"
             )
         self._check_allowed()
-        with self._motors.motion():
+        with self._giving, self._motors.motion():
             return self._send(cmd)
 
     def _send(self, cmd: LowCmd) -> Verdict:
@@ -106,10 +107,12 @@ class LowLevelCommands(EmergencyStop):
             low = self._low
             assert low is not None
             age_s = 0.0 if self.config.lockstep else max(0.0, time.monotonic() - self._received_s)
-            verdict = self._safety.apply(cmd, low, age_s)
+            verdict = self._safety.apply(cmd, low, age_s, report=False)
             self._publish(cmd)
             self._wanted = None if verdict.damping else wanted
-            return verdict
+        if verdict.kinds:
+            self._safety.report()  # here, as no stop should wait for a log
+        return verdict
 
     def _publish(self, cmd: LowCmd) -> None:
         self._commanded = True
@@ -182,7 +185,7 @@ class LowLevelCommands(EmergencyStop):
         q = arrays.number(position, "position")
         self._check_travel(i, q)
         gains = arrays.number(kp, "kp", minimum=0), arrays.number(kd, "kd", minimum=0)
-        with self._out:
+        with self._giving:
             sender = self._sender
             last_one = self._wanted if sender is None or sender.state == "stopped" else sender.wanted
             cmd = self._hold(*gains) if last_one is None else last_one.copy()

@@ -21,6 +21,7 @@ from rfx.skills import (
     SkillRegistry,
     skill,
 )
+from rfx.skills.caller import current_caller
 
 WIDE = SkillLimits(area=Circle(50.0), per_minute_s=60.0, move_s=60.0)
 
@@ -317,6 +318,34 @@ def test_a_mover_without_a_guard_ends_when_its_caller_falls_silent():
     with Caller("planner", expires_s=0.2):
         assert SkillRegistry([wander]).execute("wander").kind == "stopped"
     assert "not been heard of" in reasons[0]
+
+
+def test_a_caller_may_be_entered_in_several_threads_at_once():
+    caller, other, seen = Caller("planner"), Caller("other"), []
+    turns = [threading.Event() for _ in range(4)]
+
+    def first():
+        with caller:
+            turns[0].set()
+            assert turns[1].wait(20)
+        seen.append(current_caller())
+        turns[2].set()
+
+    def second():
+        assert turns[0].wait(20)
+        with other, caller:
+            turns[1].set()
+            assert turns[2].wait(20)
+            with caller:
+                pass
+            seen.append(current_caller())
+        seen.append(current_caller())
+
+    threads = [meanwhile(first), meanwhile(second)]
+    for thread, results in threads:
+        assert ended(thread)
+        assert results == [None]
+    assert seen == [None, caller, None]
 
 
 # -- interrupts

@@ -28,7 +28,7 @@ from rfx.skills.result import SkillResult, refusal
 
 PROGRESS_S = 0.2  # how often progress is told
 CALLS = 16  # more at the same time are refused; stops are not counted
-SESSIONS = 16
+SESSIONS = 256  # a client that dies leaves its own for half an hour, and a new one must get in to stop the robot
 LEAVE_S = 1.0
 _LOG = logging.getLogger("rfx.skills")
 

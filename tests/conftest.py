@@ -10,11 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 try:
     import fcntl
 except ImportError:
     fcntl = None
+
+# Not how long an example takes decides: 200 ms are soon over where others use the processor, too.
+settings.register_profile("rfx", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rfx")
 
 PACKAGE = Path(__file__).parent.parent / "rfx"
 

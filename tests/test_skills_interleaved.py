@@ -6,6 +6,7 @@ import pytest
 from waiting import wait_for
 
 from rfx.errors import HardwareError, InvalidStateError
+from rfx.sim import make_plant
 from rfx.skills import (
     Caller,
     CancelToken,
@@ -552,6 +553,15 @@ def test_a_robot_that_is_closed_while_it_stands_up_says_so():
     robot.close()
     assert ended(thread)
     assert isinstance(results[0], InvalidStateError)
+
+
+def test_a_robot_may_be_closed_by_one_who_watches_its_steps(monkeypatch):
+    errors = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+    with GaitGo2(real_time=True, plant=make_plant("joint")) as robot:
+        robot.on_step(lambda time_s, x, y: robot.close())
+        assert wait_for(lambda: not robot._thread.is_alive())
+    assert errors == []
 
 
 class Client:

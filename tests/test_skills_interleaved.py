@@ -434,6 +434,18 @@ def test_the_watch_is_there_only_while_something_moves():
     assert wait_for(lambda: not watches())
 
 
+def test_the_watch_of_a_closed_guard_gives_a_closed_robot_up():
+    robot = KinematicGo2()
+    robot.stand()
+    skills = Go2Skills(robot)
+    skills.robot.moving("forgotten").drive(0.1, 0.0, 0.0)
+    watch = skills._guard._watcher
+    robot.close()
+    with pytest.raises(InvalidStateError):
+        skills.close()
+    assert wait_for(lambda: not watch.is_alive() and not (skills._guard._watcher and skills._guard._watcher.is_alive()))
+
+
 class Deaf(KinematicGo2):
     """A robot that does not hear the next stops."""
 

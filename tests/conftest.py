@@ -4,12 +4,13 @@ import importlib.machinery
 import signal
 from pathlib import Path
 
-import hypothesis
 import pytest
 from domains import leased_domain
+from hypothesis import HealthCheck, settings
 
-hypothesis.settings.register_profile("patient", deadline=None)  # how long an example takes is the machine's affair
-hypothesis.settings.load_profile("patient")
+# How long an example takes, and how long it takes to draw one, is the machine's affair.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 PACKAGE = Path(__file__).parent.parent / "rfx"
 

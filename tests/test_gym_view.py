@@ -147,3 +147,19 @@ def test_frames_that_are_none_are_refused():
     for rate in (0.0, -1.0, float("nan")):
         with pytest.raises(RfxError):
             gif_bytes([frame], rate)
+
+
+def test_an_environment_that_raises_is_closed():
+    class Broken(Bar):
+        closed = 0
+
+        def step(self, action):
+            raise KeyboardInterrupt
+
+        def close(self):
+            self.closed += 1
+
+    env = Broken()
+    with pytest.raises(KeyboardInterrupt):
+        episode(env, 5, 0, "random")
+    assert env.closed == 1

@@ -145,7 +145,7 @@ def test_a_client_that_never_answers_a_ping_keeps_working():
     registry, enough, reasons = skills()
 
     async def hear(message, say):
-        threading.Timer(1.0, enough.set).start()
+        threading.Timer(0.6, enough.set).start()
 
     result = converse(registry, hear)
     assert not result["isError"]
@@ -163,7 +163,7 @@ def test_an_answer_that_is_none_tells_that_a_client_is_there(answer):
         if len(pings) == 12:
             enough.set()
 
-    result = converse(registry, hear)
+    result = converse(registry, hear, patience_s=20.0)
     assert not result["isError"]
     assert reasons == [""]
 
@@ -185,8 +185,8 @@ def test_a_client_of_the_package_walks_on_under_pings_or_without(mode):
     registry, enough, reasons = skills()
 
     async def run():
-        async with mcp.Client(SkillServer(registry, patience_s=0.3).server, mode=mode) as client:
-            threading.Timer(1.0, enough.set).start()
+        async with mcp.Client(SkillServer(registry, patience_s=20.0).server, mode=mode) as client:
+            threading.Timer(0.6, enough.set).start()
             return await client.call_tool("wander")
 
     assert not asyncio.run(run()).is_error
@@ -275,8 +275,7 @@ def test_a_stop_needs_no_thread_and_other_calls_say_that_there_is_none(monkeypat
     assert asyncio.run(run()).is_error == (name == "wander")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_whose_client_does_not_read_ends_when_it_is_told_to(tmp_path, number):
+def test_a_server_whose_client_does_not_read_ends_when_it_is_told_to(tmp_path):
     audit = tmp_path / "audit.jsonl"
     command = [*serve("--robot", "point", "--audit", str(audit))]
     child = subprocess.Popen(
@@ -297,8 +296,8 @@ def test_a_server_whose_client_does_not_read_ends_when_it_is_told_to(tmp_path, n
             say(id=i, method="tools/list")
     except BlockingIOError:
         pass
-    time.sleep(1.0)
-    child.send_signal(number)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGTERM)
     try:
         assert child.wait(20) == 130
     finally:

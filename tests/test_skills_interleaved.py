@@ -6,6 +6,7 @@ import pytest
 from waiting import wait_for
 
 from rfx.errors import HardwareError, InvalidStateError
+from rfx.sim import make_plant
 from rfx.skills import (
     Caller,
     CancelToken,
@@ -21,6 +22,7 @@ from rfx.skills import (
     SkillRegistry,
     skill,
 )
+from rfx.skills.caller import current_caller
 
 WIDE = SkillLimits(area=Circle(50.0), per_minute_s=60.0, move_s=60.0)
 
@@ -319,6 +321,34 @@ def test_a_mover_without_a_guard_ends_when_its_caller_falls_silent():
     assert "not been heard of" in reasons[0]
 
 
+def test_a_caller_may_be_entered_in_several_threads_at_once():
+    caller, other, seen = Caller("planner"), Caller("other"), []
+    turns = [threading.Event() for _ in range(4)]
+
+    def first():
+        with caller:
+            turns[0].set()
+            assert turns[1].wait(20)
+        seen.append(current_caller())
+        turns[2].set()
+
+    def second():
+        assert turns[0].wait(20)
+        with other, caller:
+            turns[1].set()
+            assert turns[2].wait(20)
+            with caller:
+                pass
+            seen.append(current_caller())
+        seen.append(current_caller())
+
+    threads = [meanwhile(first), meanwhile(second)]
+    for thread, results in threads:
+        assert ended(thread)
+        assert results == [None]
+    assert seen == [None, caller, None]
+
+
 # -- interrupts
 
 
@@ -402,6 +432,18 @@ def test_the_watch_is_there_only_while_something_moves():
     with skills.robot.moving("mine"):
         assert len(watches()) == 1
     assert wait_for(lambda: not watches())
+
+
+def test_the_watch_of_a_closed_guard_gives_a_closed_robot_up():
+    robot = KinematicGo2()
+    robot.stand()
+    skills = Go2Skills(robot)
+    skills.robot.moving("forgotten").drive(0.1, 0.0, 0.0)
+    watch = skills._guard._watcher
+    robot.close()
+    with pytest.raises(InvalidStateError):
+        skills.close()
+    assert wait_for(lambda: not watch.is_alive() and not (skills._guard._watcher and skills._guard._watcher.is_alive()))
 
 
 class Deaf(KinematicGo2):
@@ -523,6 +565,15 @@ def test_a_robot_that_is_closed_while_it_stands_up_says_so():
     robot.close()
     assert ended(thread)
     assert isinstance(results[0], InvalidStateError)
+
+
+def test_a_robot_may_be_closed_by_one_who_watches_its_steps(monkeypatch):
+    errors = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+    with GaitGo2(real_time=True, plant=make_plant("joint")) as robot:
+        robot.on_step(lambda time_s, x, y: robot.close())
+        assert wait_for(lambda: not robot._thread.is_alive())
+    assert errors == []
 
 
 class Client:

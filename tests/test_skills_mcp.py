@@ -296,6 +296,24 @@ def test_who_has_the_token_comes_in_and_only_through_the_one_path(server):
     assert ask(server[0], GOOD, path="/other") == 404
 
 
+def test_clients_that_died_with_their_sessions_open_keep_nobody_out(server):
+    url, _ = server
+    about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "dead", "version": "1"}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about})
+    headers = {**GOOD, "Accept": "application/json, text/event-stream"}
+    for _ in range(20):
+        connection = http.client.HTTPConnection(url.split("/")[2], timeout=20)
+        connection.request("POST", "/mcp", body, headers)
+        assert connection.getresponse().status == 200
+        connection.close()
+
+    async def stop():
+        async with over_http(url, "legacy") as client:
+            return await client.call_tool("stop")
+
+    assert not asyncio.run(stop()).is_error
+
+
 # -- in this process
 
 

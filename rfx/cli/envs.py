@@ -109,15 +109,17 @@ def episode(env: Any, steps: int, seed: int, policy: str) -> tuple[list[Any], in
 
     adapter = Adapter(env)
     space, total, taken = adapter.action_space, 0.0, 0
-    adapter.reset(seed)
-    frames = [_frame(env)]
-    for t in range(steps):
-        _, reward, terminated, truncated, _ = adapter.step(_act(space, policy, derive_seed(seed, t)))
-        total, taken = total + reward, t + 1
-        frames.append(_frame(env))
-        if terminated or truncated:
-            break
-    adapter.close()
+    try:
+        adapter.reset(seed)
+        frames = [_frame(env)]
+        for t in range(steps):
+            _, reward, terminated, truncated, _ = adapter.step(_act(space, policy, derive_seed(seed, t)))
+            total, taken = total + reward, t + 1
+            frames.append(_frame(env))
+            if terminated or truncated:
+                break
+    finally:
+        adapter.close()
     return frames, taken, total
 
 

@@ -12,13 +12,14 @@ from rfx.arrays import number
 from rfx.errors import DTypeError
 
 _CURRENT: contextvars.ContextVar["Caller | None"] = contextvars.ContextVar("rfx_skills_caller", default=None)
+_BEFORE: contextvars.ContextVar[tuple["Caller | None", ...]] = contextvars.ContextVar("rfx_skills_callers", default=())
 _LOG = logging.getLogger("rfx.skills")
 
 Progress = Callable[[float, float, str], None]
 
 
 class Caller:
-    """The one on whose behalf skills run inside ``with caller:``; the threads of the registry inherit it.
+    """The one on whose behalf skills run inside ``with caller:``, in any number of threads and tasks.
 
     When the caller is gone, its mover is cancelled and the robot stopped. Calls of others are not touched.
 
@@ -44,7 +45,6 @@ class Caller:
         self._renewed_s = time.monotonic()
         self._reason = ""
         self._watchers: list[Callable[[str], None]] = []
-        self._entered: list[contextvars.Token[Caller | None]] = []
 
     @property
     def reason(self) -> str:
@@ -99,11 +99,14 @@ class Caller:
             _LOG.exception("telling %r about progress failed", self.name)
 
     def __enter__(self) -> Self:
-        self._entered.append(_CURRENT.set(self))
+        _BEFORE.set((*_BEFORE.get(), _CURRENT.get()))
+        _CURRENT.set(self)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _CURRENT.reset(self._entered.pop())
+        *rest, before = _BEFORE.get()
+        _BEFORE.set(tuple(rest))
+        _CURRENT.set(before)
 
     def __repr__(self) -> str:
         return f"Caller({self.name!r}, {'gone: ' + self.reason if self.reason else 'there'})"

@@ -59,7 +59,7 @@ class Guard(Stopping):
         super().__init__()
         self.__robot = robot
         self._used = Spent()
-        self._closed, self._rests = False, False
+        self._rests = False
         self._closing = threading.RLock()
         here = robot.pose()
         if not all(map(math.isfinite, (here.x, here.y, here.yaw))) or not here.age_s <= self.limits.stale_s:

@@ -1,16 +1,19 @@
 """The part of the guard that stops: at once, after whatever is under way, and again until the robot has heard it."""
 
 import abc
+import logging
 import threading
 import time
 from contextlib import suppress
 
+from rfx.errors import InvalidStateError
 from rfx.skills.guarded import MoveState
 from rfx.skills.result import SkillError
 from rfx.skills.slot import current_turn
 
 WATCH_S = 0.05  # how often the watch looks at a move, by the wall clock
 AGAIN_S = (0.1, 0.2, 0.3, 0.4)  # so long a stop waits for what is being told to the robot, and then stops it again
+_LOG = logging.getLogger("rfx.skills")
 
 
 class Stopping(abc.ABC):
@@ -24,6 +27,7 @@ class Stopping(abc.ABC):
         self._lock = threading.Lock()  # held for a moment, around what is below
         self._move: MoveState | None = None
         self._stops = 0
+        self._closed = False
         self._stopped_ns = -1  # when the last stop came that was asked for
         self._watcher: threading.Thread | None = None
 
@@ -129,7 +133,7 @@ class Stopping(abc.ABC):
                 if state is None or (state.over and not state.unstopped):
                     self._watcher = None
                     return
-            with suppress(Exception):  # the next look tries again
+            try:
                 if state.unstopped:
                     self._carry_out(state)
                 elif not state.over:
@@ -137,4 +141,9 @@ class Stopping(abc.ABC):
                     why = ended or self._beyond(state)
                     if why:
                         self._halt(state, why, limit=not ended)
+            except InvalidStateError:  # the robot is closed
+                if self._closed:
+                    return
+            except Exception as error:  # the next look tries again
+                _LOG.debug("looking at the move %s failed: %s", state.name, error)
             time.sleep(WATCH_S)

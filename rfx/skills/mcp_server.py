@@ -5,9 +5,9 @@ both the protocol with a handshake and the one without; neither needs to tell us
 socket is closed by the system.
 """
 
+import _thread
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from rfx.skills.result import SkillResult, refusal
 
 PROGRESS_S = 0.2  # how often progress is told
 CALLS = 16  # more at the same time are refused; stops are not counted
-SESSIONS = 16
+SESSIONS = 256  # a client that dies leaves its own for half an hour, and a new one must get in to stop the robot
 LEAVE_S = 1.0
 _LOG = logging.getLogger("rfx.skills")
 
@@ -235,7 +235,8 @@ class SkillServer:
             def handle_exit(number: int, frame: Any) -> None:
                 self._ending = True  # first of all the robot stops: requests under way may take their time to end
                 with suppress(RuntimeError):  # no thread is left: the robot is stopped when the server has ended
-                    threading.Thread(target=self.registry.stop_all, args=("the server is ending",), daemon=True).start()
+                    # not a threading.Thread: what the signal interrupted may hold the lock that one needs to begin
+                    _thread.start_new_thread(self.registry.stop_all, ("the server is ending",))
                 leave(number, frame)
 
             server.handle_exit = handle_exit

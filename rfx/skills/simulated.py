@@ -82,9 +82,15 @@ class Simulated(abc.ABC):
         while not self._closed.wait(0.01):
             now = time.monotonic()
             with self._lock:
-                if not self._closed.is_set():
+                if self._closed.is_set():
+                    return
+                try:
                     self._advance(min(now - last, 0.05))  # a machine that stalls lets simulated time fall behind
-                    self._advanced_s = now
+                except InvalidStateError:
+                    if self._closed.is_set():  # a watcher has closed it, in this very step
+                        return
+                    raise
+                self._advanced_s = now
             last = now
 
     def _age(self) -> float:

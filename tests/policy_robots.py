@@ -1,8 +1,14 @@
-"""Robots and policies for the tests of what runs a policy: a robot made of numbers, and networks with a contract."""
+"""Robots and policies for the tests of what runs a policy: a robot made of numbers, one that is simulated, and networks with a
+contract.
+"""
+
+import contextlib
+import threading
 
 import numpy as np
 from test_mlp import random_network
 
+from rfx.go2 import SimulatedGo2
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
@@ -11,7 +17,9 @@ from rfx.nn.contract import PolicyContract
 from rfx.nn.contract_side import make_golden, write_contract
 from rfx.nn.files import write_policy_directory
 from rfx.robots import GO2
+from rfx.sim import make_plant
 
+SHORT = {"ramp_s": 0.2, "settle_s": 0.04, "lie_s": 0.1, "damp_s": 0.02, "seconds": 0.24}  # times of a short run
 WIDE = SafetyLimits(
     position=dict.fromkeys(GO2.joint_names, (-90.0, 90.0)),
     velocity=1e4,
@@ -29,6 +37,25 @@ def random_policy(layout="unitree_rl_lab", seed=0, golden=False, **contract):
     if golden:
         policy.contract = make_golden(policy, agreed)
     return policy
+
+
+@contextlib.contextmanager
+def simulated(domain_id, plant="joint", lockstep=True, pose="lie", kind=SimulatedGo2, timeout_s=0.1, **options):
+    """A simulated robot in a thread; ``timeout_s`` is its patience with commands, where it does not wait for them."""
+    from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+
+    made = make_plant(plant)
+    if pose is not None:
+        made.reset(pose)
+    with CycloneDomain(domain_id, LOOPBACK) as domain:
+        robot = kind(made, domain, lockstep=lockstep, command_timeout_s=20.0 if lockstep else timeout_s, **options)
+        thread = threading.Thread(target=robot.run)
+        thread.start()
+        try:
+            yield robot
+        finally:
+            robot.stop()
+            thread.join()
 
 
 class NumberRobot:

@@ -1,19 +1,14 @@
 """A bridge in a thread, and addresses for it."""
 
 import contextlib
-import socket
 import threading
 
+from loopback import free_endpoint
 from waiting import wait_for
 
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 
-
-def free_endpoint():
-    """A TCP endpoint on the loopback interface that nobody listens at."""
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{link.getsockname()[1]}"
+__all__ = ["bridge_on", "free_endpoint", "wait_until_it_looked"]
 
 
 @contextlib.contextmanager

@@ -1,18 +1,16 @@
 """Transports for tests that hold on each kind: two ends of one link, as two programs have them."""
 
+import contextlib
 import importlib.util
-import socket
+
+from loopback import free_endpoint
 
 from rfx.comm import Transport
 
 KINDS = ["inproc"] + ["zenoh"] * (importlib.util.find_spec("zenoh") is not None)
 
 
-def free_endpoint():
-    """Return an address on the loopback interface where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+__all__ = ["KINDS", "free_endpoint", "linked", "open_link"]
 
 
 def open_link(kind):
@@ -23,3 +21,14 @@ def open_link(kind):
     endpoint = free_endpoint()
     there = Transport.zenoh(listen=[endpoint])
     return Transport.zenoh(connect=[endpoint]), there
+
+
+@contextlib.contextmanager
+def linked(kind):
+    """The two ends of a link, closed at the end of the block."""
+    ends = open_link(kind)
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            end.close()

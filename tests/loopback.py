@@ -8,7 +8,7 @@ from waiting import wait_for
 from rfx.comm import Transport
 
 
-def free():
+def free_endpoint():
     """An endpoint on loopback that nobody listens at."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -18,7 +18,7 @@ def free():
 @contextlib.contextmanager
 def pair(**arguments):
     """Two transports, connected."""
-    end = free()
+    end = free_endpoint()
     with Transport.zenoh(listen=end, **arguments) as a, Transport.zenoh(connect=end, **arguments) as b:
         assert wait_for(lambda: a.session.peers() and b.session.peers())
         yield a, b

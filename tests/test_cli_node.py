@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from links import free_endpoint
+from loopback import free_endpoint
 from waiting import wait_for
 
 from rfx import cli

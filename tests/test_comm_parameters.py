@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from links import KINDS, open_link
+from links import KINDS, linked
 from waiting import wait_for
 
 from rfx.comm import Parameter, ParameterClient, ParameterServer, ServiceError, Transport, pack_value
@@ -26,10 +26,8 @@ from rfx.errors import (
 
 @pytest.fixture(params=KINDS)
 def link(request):
-    ends = open_link(request.param)
-    yield ends
-    for end in ends:
-        end.close()
+    with linked(request.param) as ends:
+        yield ends
 
 
 def declare(server):

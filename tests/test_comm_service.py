@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from links import KINDS, open_link
+from links import KINDS, linked
 from waiting import wait_for
 
 from rfx.comm import Service, ServiceClient, ServiceError, ServiceGoneError, Transport, call
@@ -30,10 +30,8 @@ from rfx.errors import (
 
 @pytest.fixture(params=KINDS)
 def link(request):
-    ends = open_link(request.param)
-    yield ends
-    for end in ends:
-        end.close()
+    with linked(request.param) as ends:
+        yield ends
 
 
 @pytest.fixture

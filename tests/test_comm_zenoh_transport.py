@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from loopback import free, pair, settled
+from loopback import free_endpoint, pair, settled
 from waiting import wait_for
 
 from rfx.comm import KeyExpr, Transport, ZenohTransport, shm
@@ -278,7 +278,7 @@ def test_closing_ends_all():
 
 
 def test_a_key_prefix_is_added_and_taken_off():
-    end = free()
+    end = free_endpoint()
     with (
         Transport.zenoh(listen=end) as a,
         Transport.zenoh(connect=end, key_prefix="lab/1") as b,
@@ -395,7 +395,7 @@ def child(end):
 
 @LINUX
 def test_another_program_answers_by_shared_memory_and_is_killed():
-    end = free()
+    end = free_endpoint()
     with Transport.zenoh(listen=end) as here, here.subscribe("answer") as answers, child(end) as process:
         question = np.ones((300, 100), np.int32)
 

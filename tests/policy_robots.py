@@ -1,14 +1,9 @@
-"""Robots and policies for the tests of what runs a policy: a robot made of numbers, one that is simulated, and networks with a
-contract.
-"""
-
-import contextlib
-import threading
+"""Robots and policies for the tests of what runs a policy: a robot made of numbers, and networks with a contract."""
 
 import numpy as np
+import simulated_robots
 from test_mlp import random_network
 
-from rfx.go2 import SimulatedGo2
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
@@ -17,7 +12,6 @@ from rfx.nn.contract import PolicyContract
 from rfx.nn.contract_side import make_golden, write_contract
 from rfx.nn.files import write_policy_directory
 from rfx.robots import GO2
-from rfx.sim import make_plant
 
 SHORT = {"ramp_s": 0.2, "settle_s": 0.04, "lie_s": 0.1, "damp_s": 0.02, "seconds": 0.24}  # times of a short run
 WIDE = SafetyLimits(
@@ -39,23 +33,10 @@ def random_policy(layout="unitree_rl_lab", seed=0, golden=False, **contract):
     return policy
 
 
-@contextlib.contextmanager
-def simulated(domain_id, plant="joint", lockstep=True, pose="lie", kind=SimulatedGo2, timeout_s=0.1, **options):
-    """A simulated robot in a thread; ``timeout_s`` is its patience with commands, where it does not wait for them."""
-    from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
-
-    made = make_plant(plant)
-    if pose is not None:
-        made.reset(pose)
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        robot = kind(made, domain, lockstep=lockstep, command_timeout_s=20.0 if lockstep else timeout_s, **options)
-        thread = threading.Thread(target=robot.run)
-        thread.start()
-        try:
-            yield robot
-        finally:
-            robot.stop()
-            thread.join()
+def simulated(domain_id, plant="joint", lockstep=True, pose="lie", timeout_s=0.1, **options):
+    """A robot that lies and waits for the answer to each state; else ``timeout_s`` is its patience with commands."""
+    patience_s = 20.0 if lockstep else timeout_s
+    return simulated_robots.simulated(domain_id, plant, lockstep, pose, command_timeout_s=patience_s, **options)
 
 
 class NumberRobot:

@@ -1,8 +1,8 @@
 """Transports for tests that hold on each kind: two ends of one link, as two programs have them."""
 
-import contextlib
 import importlib.util
 
+import pytest
 from loopback import free_endpoint
 
 from rfx.comm import Transport
@@ -10,7 +10,7 @@ from rfx.comm import Transport
 KINDS = ["inproc"] + ["zenoh"] * (importlib.util.find_spec("zenoh") is not None)
 
 
-__all__ = ["KINDS", "free_endpoint", "linked", "open_link"]
+__all__ = ["KINDS", "free_endpoint", "link", "open_link", "transport"]
 
 
 def open_link(kind):
@@ -23,12 +23,17 @@ def open_link(kind):
     return Transport.zenoh(connect=[endpoint]), there
 
 
-@contextlib.contextmanager
-def linked(kind):
-    """The two ends of a link, closed at the end of the block."""
-    ends = open_link(kind)
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            end.close()
+@pytest.fixture(params=KINDS)
+def link(request):
+    """The two ends of a link of each kind."""
+    ends = open_link(request.param)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+@pytest.fixture
+def transport():
+    """A transport within one program."""
+    with Transport() as transport:
+        yield transport

@@ -4,11 +4,11 @@ import contextlib
 import math
 import threading
 
+import links
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from links import KINDS, linked
 from waiting import wait_for
 
 from rfx.comm import Parameter, ParameterClient, ParameterServer, ServiceError, Transport, pack_value
@@ -23,11 +23,7 @@ from rfx.errors import (
     ShapeError,
 )
 
-
-@pytest.fixture(params=KINDS)
-def link(request):
-    with linked(request.param) as ends:
-        yield ends
+link = links.link
 
 
 def declare(server):

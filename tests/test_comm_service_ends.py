@@ -98,8 +98,8 @@ def test_a_closed_service_tells_those_who_wait(link):
     service = Service(there, "s", handler, workers=1)
     with ServiceClient(here, "s") as client:
         waiting = [client.submit(timeout=20) for _ in range(3)]
+        assert wait_for(lambda: not any(one.done for one in waiting) and service.counts["calls"] == 3)
         assert began.wait(10)
-        assert wait_for(lambda: service.counts["calls"] == 3)
         service.close()
         for one in waiting:
             with pytest.raises(ServiceGoneError, match="closed"):
@@ -127,6 +127,25 @@ def test_a_handler_at_work_says_that_it_is_alive(transport):
         assert client.call() == "done"
 
 
+def test_a_call_that_is_only_asked_whether_it_is_done_reaches_a_server_that_comes_later(link):
+    here, there = link
+    with ServiceClient(here, "later") as client:
+        pending = client.submit(3, timeout=20.0)
+        assert not pending.done
+        with Service(there, "later", lambda p: 2 * p):
+            assert wait_for(lambda: pending.done)
+        assert pending.result() == 6
+
+
+def test_a_call_that_is_only_asked_whether_it_is_done_ends_when_its_time_is_over(transport):
+    with ServiceClient(transport, "nobody") as client:
+        pending = client.submit(timeout=0.15)
+        assert wait_for(lambda: pending.done)
+        assert client.counts["timeouts"] == 1
+        with pytest.raises(RfxTimeoutError, match="no server is known"):
+            pending.result()
+
+
 def test_a_cancelled_call_that_waits_is_never_begun(link):
     here, there = link
     gate, seen = threading.Event(), []
@@ -137,7 +156,7 @@ def test_a_cancelled_call_that_waits_is_never_begun(link):
 
     with Service(there, "s", handler, workers=1) as service, ServiceClient(here, "s") as client:
         first, second = client.submit(1), client.submit(2)
-        assert wait_for(lambda: service.counts["calls"] == 2)
+        assert wait_for(lambda: not (first.done or second.done) and service.counts["calls"] == 2)
         assert second.cancel()
         assert not second.cancel()
         with pytest.raises(InvalidStateError, match="cancelled"):

@@ -125,7 +125,10 @@ def test_a_recorded_run_is_repeated_bit_for_bit_from_its_states(recorded, holder
 
 def test_in_real_time_the_tick_is_paced_and_measured(domain_id, holder):
     with simulated(domain_id, lockstep=False) as robot:
-        run = run_policy(holder, config=config(domain_id, lockstep=False), **{**SHORT, "ramp_s": 0.05, "lie_s": 0.04})
+        fast = config(domain_id, lockstep=False).with_limits(
+            velocity=60.0
+        )  # a machine that stalls makes the joints catch up
+        run = run_policy(holder, config=fast, **{**SHORT, "ramp_s": 0.05, "lie_s": 0.04})
         assert robot.counters.refused == 0
     assert run.ok, run.summary()
     assert run.loop is not None
@@ -295,8 +298,9 @@ SCRIPT = """
 import sys
 from rfx.go2 import Go2Config, run_policy
 print("go", flush=True)
-times = {"ramp_s": 0.1, "settle_s": 0.04, "lie_s": 0.2, "damp_s": 0.02}
-run = run_policy(sys.argv[1], config=Go2Config.loopback(int(sys.argv[2])), **times)
+times = {"ramp_s": 0.1, "settle_s": 0.04, "lie_s": 0.6, "damp_s": 0.02}
+patient = Go2Config.loopback(int(sys.argv[2])).with_limits(stale_s=10.0, velocity=60.0)  # with a machine that stalls
+run = run_policy(sys.argv[1], config=patient, **times)
 print(run.ended, flush=True)
 """
 

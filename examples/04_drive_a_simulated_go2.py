@@ -3,13 +3,11 @@
 The robot runs in lockstep here, so that this works on any machine. In your own terminal: ``rfx robot simulate``.
 """
 
-import os
-
 from rfx import ControlLoop, Go2, Go2Config
 from rfx.cli.demo import child_environment, robot_command
-from rfx.go2 import LowCmd, PosturePlan, RobotClock
+from rfx.go2 import LowCmd, PosturePlan, RobotClock, free_domain
 
-domain = 1 + os.getpid() % 100
+domain = free_domain()
 command = robot_command(domain=domain, lockstep=True, tied=True, command_timeout=60)
 
 

@@ -3,13 +3,12 @@
 It is not trained: a network is fitted to a trot that is a formula, in seconds, so that there is something to run.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from rfx import PolicyContract
-from rfx.go2 import Go2Config, SimulatedGo2, run_policy
+from rfx.go2 import Go2Config, SimulatedGo2, free_domain, run_policy
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.nn import write_contract, write_policy_directory
 from rfx.robots import GO2
@@ -63,7 +62,7 @@ def make_policy(path, samples=4000, hidden=128, seed=0):
 
 
 def main():
-    folder, number = make_policy("trot"), 1 + os.getpid() % 100
+    folder, number = make_policy("trot"), free_domain()
     with CycloneDomain(number, LOOPBACK) as domain, ThreadPoolExecutor() as pool:
         robot = SimulatedGo2(make_plant("mujoco"), domain, lockstep=True, command_timeout_s=20.0)
         pool.submit(robot.run)

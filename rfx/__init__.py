@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from rfx.go2 import SafetyLimits as SafetyLimits
     from rfx.go2 import SimulatedGo2 as SimulatedGo2
     from rfx.go2 import check_log as check_log
+    from rfx.go2 import free_domain as free_domain
     from rfx.go2 import replay_commands as replay_commands
     from rfx.go2 import run_policy as run_policy
     from rfx.llm import DPOPair as DPOPair
@@ -266,6 +267,7 @@ _HOME = {
     "SafetyLimits": "rfx.go2",
     "SimulatedGo2": "rfx.go2",
     "check_log": "rfx.go2",
+    "free_domain": "rfx.go2",
     "replay_commands": "rfx.go2",
     "run_policy": "rfx.go2",
     "DPOPair": "rfx.llm",

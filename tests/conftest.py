@@ -1,20 +1,15 @@
 """Shared by all tests: fails early when the compiled modules are older than their sources."""
 
-import contextlib
 import importlib.machinery
-import itertools
-import os
 import signal
-import tempfile
-import time
 from pathlib import Path
 
+import hypothesis
 import pytest
+from domains import leased_domain
 
-try:
-    import fcntl
-except ImportError:
-    fcntl = None
+hypothesis.settings.register_profile("patient", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("patient")
 
 PACKAGE = Path(__file__).parent.parent / "rfx"
 
@@ -32,37 +27,22 @@ def pytest_configure(config):
             )
 
 
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_DOMAINS = 100  # ports of ids up to 100 lie below the ephemeral range
-_candidates = itertools.count(os.getpid())
-
-
-@contextlib.contextmanager
-def _leased(domain):
-    """Whether nobody else on this machine has the domain; he who asks has it then, until the end of the block."""
-    if fcntl is None:
-        yield True
-        return
-    user = getattr(os, "getuid", int)()
-    with open(Path(tempfile.gettempdir()) / f"rfx-test-domain-{user}-{domain}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+@pytest.fixture
+def domain_id():
+    """A DDS domain that nobody else on this machine has."""
+    with leased_domain() as domain:
+        yield domain
 
 
 @pytest.fixture
-def domain_id():
-    """A DDS domain for each test that no other test has on this machine, also of another run of this suite."""
-    share = max(1, _DOMAINS // _WORKERS)  # of the domains, for each of the processes that tests are divided among
-    for _ in range(600):
-        domain = 1 + (_WORKER * share + next(_candidates) % share) % _DOMAINS
-        with _leased(domain) as mine:
-            if mine:
-                yield domain
-                return
-        time.sleep(0.1)
-    pytest.fail(f"expected a free DDS domain among 1 to {_DOMAINS}, all are in use")
+def other_domain_id():
+    """Another one."""
+    with leased_domain() as domain:
+        yield domain
+
+
+@pytest.fixture(scope="module")
+def module_domain_id():
+    """One for all tests of a file."""
+    with leased_domain() as domain:
+        yield domain

@@ -146,8 +146,8 @@ def test_what_a_bridge_sends_does_not_come_back_to_it(domain_id):
         assert sum(c.passed + c.refused + c.idle for t, c in counts.items() if t != "rt/lowstate") == 0
 
 
-def test_a_program_that_speaks_only_dds_reaches_a_robot_in_another_domain(domain_id):
-    where, there = free_endpoint(), 1 + domain_id % 100
+def test_a_program_that_speaks_only_dds_reaches_a_robot_in_another_domain(domain_id, other_domain_id):
+    where, there = free_endpoint(), other_domain_id
     with (
         Robot(domain_id) as robot,
         bridge_on(domain_id, listen=where),

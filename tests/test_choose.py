@@ -94,12 +94,12 @@ def test_dds_is_taken_where_the_robot_answers_there(domain_id):
         assert isinstance(go2.backend, CycloneBackend)
 
 
-def test_zenoh_is_taken_where_dds_leads_nowhere(domain_id):
+def test_zenoh_is_taken_where_dds_leads_nowhere(domain_id, other_domain_id):
     endpoint = free_endpoint()
     with (
         Robot(domain_id) as robot,
         bridge_on(domain_id, listen=endpoint),
-        Go2.connect(auto(1 + domain_id % 100, endpoint, 2.0)) as go2,
+        Go2.connect(auto(other_domain_id, endpoint, 2.0)) as go2,
     ):
         assert isinstance(go2.backend, ZenohBackend)
         assert go2.wait_state(5.0)

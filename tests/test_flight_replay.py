@@ -1,7 +1,6 @@
 """rfx.go2.listener, replay and flight_check, and the commands above them: a run is recorded, and comes out the same."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -49,10 +48,10 @@ class Controller:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(tmp_path_factory, module_domain_id):
     """A lockstep run over DDS, as somebody who only listens recorded it."""
     path = tmp_path_factory.mktemp("flight") / "run.mcap"
-    domain_id = 1 + os.getpid() % 100
+    domain_id = module_domain_id
     controller = Controller()
     with CycloneDomain(domain_id, LOOPBACK) as domain:
         robot = SimulatedGo2(make_plant("joint"), domain, lockstep=True, command_timeout_s=60.0)

@@ -442,6 +442,7 @@ import os, signal, sys, threading, time
 from recording_link import QUICK, RecordingLink, command, damps
 from rfx.go2 import Go2
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup had it ignored
 out = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 link = RecordingLink(published=lambda cmd: os.write(out, b"d" if damps(cmd) else b"c"))
 go2 = Go2(QUICK, link)

@@ -26,7 +26,6 @@ from rfx.go2.messages import Response, SportModeState
 
 pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed")
 
-DOMAIN = 1 + (os.getpid() + 50) % 100
 AGAIN = {
     test_client: [
         "test_connect_returns_with_a_valid_state",
@@ -75,9 +74,9 @@ def link(request, domain_id):
 
 
 @pytest.fixture(scope="module")
-def bridge():
+def bridge(module_domain_id):
     where = free_endpoint()
-    with bridge_on(DOMAIN, listen=where) as made:
+    with bridge_on(module_domain_id, listen=where) as made:
         made.endpoint = where
         yield made
 
@@ -88,15 +87,15 @@ def endpoint(bridge):
 
 
 @pytest.fixture
-def domain_id():
-    return DOMAIN
+def domain_id(module_domain_id):
+    return module_domain_id
 
 
 @pytest.fixture(autouse=True)
-def through_the_bridge(endpoint, monkeypatch):
-    def loopback(cls, domain_id=1, *, lockstep=False, connect_timeout_s=15.0):
+def through_the_bridge(endpoint, domain_id, monkeypatch):
+    def loopback(cls, number=1, *, lockstep=False, connect_timeout_s=15.0):
         made = cls(
-            "127.0.0.1", LOOPBACK, DOMAIN, connect_timeout_s=connect_timeout_s, lockstep=lockstep, stale_after_s=1.0
+            "127.0.0.1", LOOPBACK, domain_id, connect_timeout_s=connect_timeout_s, lockstep=lockstep, stale_after_s=1.0
         )
         return made.with_zenoh_router(endpoint)
 
@@ -262,8 +261,8 @@ def test_a_prefix_keeps_robots_apart():
 # -- through the bridge
 
 
-def test_other_clients_and_commanders_on_dds_are_named(endpoint):
-    with test_client.Robot(DOMAIN), Go2.connect(Go2Config.loopback()) as go2:
+def test_other_clients_and_commanders_on_dds_are_named(endpoint, domain_id):
+    with test_client.Robot(domain_id), Go2.connect(Go2Config.loopback()) as go2:
         assert go2.other_commanders() == []
         second = ZenohBackend(endpoint)
         assert wait_for(lambda: [str(os.getpid()) in name for name in go2.other_commanders()] == [True])
@@ -272,11 +271,11 @@ def test_other_clients_and_commanders_on_dds_are_named(endpoint):
         assert wait_for(lambda: go2.other_commanders() == [])
 
 
-def test_states_pass_in_order_and_are_not_thinned(bridge):
+def test_states_pass_in_order_and_are_not_thinned(bridge, domain_id):
     backend = ZenohBackend(bridge.endpoint)
     [route] = [r for r in bridge.routes if r.topic == topics.LOW_STATE]
     before, ticks = route.counts.passed, []
-    with test_client.Robot(DOMAIN) as robot:
+    with test_client.Robot(domain_id) as robot:
         receiver = backend.subscribe_state()
         while len(ticks) < 200:
             state = receiver.recv(5.0)

@@ -3,7 +3,7 @@
 import time
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     """Whether the condition came true within so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

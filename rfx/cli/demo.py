@@ -10,6 +10,7 @@ from typing import Any
 
 from rfx import arrays
 from rfx.errors import RfxError
+from rfx.go2.domains import free_domain
 
 PUSH_N = 80.0
 PUSH_S = 0.2
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--realtime", action="store_true", help="follow the wall clock instead of lockstep")
     parser.add_argument("--plant", choices=("auto", "mujoco", "joint"), default="auto", help="the robot's physics")
     parser.add_argument("--push", type=float, default=PUSH_N, metavar="N", help=f"sideways push (default {PUSH_N:g} N)")
-    parser.add_argument("--domain", type=int, default=None, help="DDS domain id (default: by process id)")
+    parser.add_argument("--domain", type=int, default=None, help="DDS domain id (default: one that is free)")
     parser.add_argument("--out", type=Path, default=Path("rfx-demo"), help="folder of the report (default rfx-demo)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON and nothing else")
     parser.add_argument("--no-pictures", action="store_true", help="leave the pictures and the sheet of all joints out")
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     _say(format_checks(check_all()))
     began = time.monotonic()
-    domain_id = args.domain if args.domain is not None else 1 + os.getpid() % 100
+    domain_id = args.domain if args.domain is not None else free_domain()
     log = DemoRun(
         domain_id=domain_id,
         seconds=args.seconds,

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rfx.go2.client import Go2 as Go2
     from rfx.go2.config import Go2BackendHint as Go2BackendHint
     from rfx.go2.config import Go2Config as Go2Config
+    from rfx.go2.domains import free_domain as free_domain
     from rfx.go2.envelope import SafetyEnvelope as SafetyEnvelope
     from rfx.go2.events import SafetyEvent as SafetyEvent
     from rfx.go2.events import Verdict as Verdict
@@ -38,6 +39,7 @@ _HOME = {
     "Faults": "rfx.go2.faults",
     "Go2BackendHint": "rfx.go2.config",
     "Go2Config": "rfx.go2.config",
+    "free_domain": "rfx.go2.domains",
     "Go2State": "rfx.go2.state",
     "LowCmd": "rfx.go2.messages",
     "LowState": "rfx.go2.messages",

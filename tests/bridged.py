@@ -3,10 +3,12 @@
 import contextlib
 import threading
 
-from endpoints import free_endpoint as free_endpoint
+from loopback import free_endpoint
 from waiting import wait_for
 
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+
+__all__ = ["bridge_on", "free_endpoint", "wait_until_it_looked"]
 
 
 @contextlib.contextmanager

@@ -2,11 +2,15 @@
 
 import importlib.util
 
-from endpoints import free_endpoint
+import pytest
+from loopback import free_endpoint
 
 from rfx.comm import Transport
 
 KINDS = ["inproc"] + ["zenoh"] * (importlib.util.find_spec("zenoh") is not None)
+
+
+__all__ = ["KINDS", "free_endpoint", "link", "open_link", "transport"]
 
 
 def open_link(kind):
@@ -17,3 +21,19 @@ def open_link(kind):
     endpoint = free_endpoint()
     there = Transport.zenoh(listen=[endpoint])
     return Transport.zenoh(connect=[endpoint]), there
+
+
+@pytest.fixture(params=KINDS)
+def link(request):
+    """The two ends of a link of each kind."""
+    ends = open_link(request.param)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+@pytest.fixture
+def transport():
+    """A transport within one program."""
+    with Transport() as transport:
+        yield transport

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from endpoints import free_endpoint as free
+from endpoints import free_endpoint as free_endpoint
 from waiting import wait_for
 
 from rfx.comm import Transport
@@ -11,7 +11,7 @@ from rfx.comm import Transport
 @contextlib.contextmanager
 def pair(**arguments):
     """Two transports, connected."""
-    end = free()
+    end = free_endpoint()
     with Transport.zenoh(listen=end, **arguments) as a, Transport.zenoh(connect=end, **arguments) as b:
         assert wait_for(lambda: a.session.peers() and b.session.peers())
         yield a, b

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from producers import transition, whole
 
 from rfx.buffers import MmapReplayBuffer
 
@@ -19,32 +20,9 @@ ROWS = 8192
 STRIDE = 64
 
 
-def transition(i, d=3, a=2):
-    return (
-        np.full(d, i, np.float32),
-        np.full(a, -i, np.float32),
-        float(i),
-        i % 2 == 0,
-        i % 3 == 0,
-        np.full(d, i + 0.5, np.float32),
-    )
-
-
 def block(first, n):
     i = np.arange(first, first + n, dtype=np.float32)
     return i[:, None].repeat(3, 1), -i[:, None].repeat(2, 1), i, i % 2 == 0, i % 3 == 0, i[:, None].repeat(3, 1) + 0.5
-
-
-def whole(batch):
-    """Whether each row is one transition: all of its columns belong together."""
-    i = batch["rewards"]
-    return (
-        (batch["obs"] == i[:, None]).all()
-        and (batch["actions"] == -i[:, None]).all()
-        and (batch["next_obs"] == i[:, None] + 0.5).all()
-        and (batch["terminated"] == (i % 2 == 0)).all()
-        and (batch["truncated"] == (i % 3 == 0)).all()
-    )
 
 
 def filled(path, n, capacity=10, hot=4):

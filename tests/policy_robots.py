@@ -1,6 +1,7 @@
 """Robots and policies for the tests of what runs a policy: a robot made of numbers, and networks with a contract."""
 
 import numpy as np
+import simulated_robots
 from test_mlp import random_network
 
 from rfx.go2.limits import SafetyLimits
@@ -12,6 +13,7 @@ from rfx.nn.contract_side import make_golden, write_contract
 from rfx.nn.files import write_policy_directory
 from rfx.robots import GO2
 
+SHORT = {"ramp_s": 0.2, "settle_s": 0.04, "lie_s": 0.1, "damp_s": 0.02, "seconds": 0.24}  # times of a short run
 WIDE = SafetyLimits(
     position=dict.fromkeys(GO2.joint_names, (-90.0, 90.0)),
     velocity=1e4,
@@ -29,6 +31,12 @@ def random_policy(layout="unitree_rl_lab", seed=0, golden=False, **contract):
     if golden:
         policy.contract = make_golden(policy, agreed)
     return policy
+
+
+def simulated(domain_id, plant="joint", lockstep=True, pose="lie", timeout_s=0.1, **options):
+    """A robot that lies and waits for the answer to each state; else ``timeout_s`` is its patience with commands."""
+    patience_s = 20.0 if lockstep else timeout_s
+    return simulated_robots.simulated(domain_id, plant, lockstep, pose, command_timeout_s=patience_s, **options)
 
 
 class NumberRobot:

@@ -10,8 +10,9 @@ import threading
 import time
 
 import pytest
-from bridged import bridge_on, free_endpoint
+from bridged import bridge_on
 from guides import run_guide
+from loopback import free_endpoint
 from test_client import Robot
 from waiting import wait_for
 

@@ -1,7 +1,8 @@
 """rfx.go2.backends.choose: the link that is named, else the first over which states really come; every try has its reason."""
 
 import pytest
-from bridged import bridge_on, free_endpoint
+from bridged import bridge_on
+from loopback import free_endpoint
 from test_client import Robot
 
 from rfx.comm.zenoh import open_session

@@ -8,7 +8,8 @@ import sys
 import threading
 
 import pytest
-from links import free_endpoint
+from loopback import free_endpoint
+from simulated_robots import simulated
 from waiting import wait_for
 
 from rfx import cli
@@ -16,10 +17,8 @@ from rfx.cli.demo import child_environment
 from rfx.cli.node import _listening, table
 from rfx.comm import RobotClient, RobotNode, ServiceGoneError, Transport, list_nodes
 from rfx.errors import RfxConnectionError, RfxTimeoutError
-from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.backends.cyclone import LOOPBACK
 from rfx.go2.node_sim import SimNodeRobot
-from rfx.go2.simulated import SimulatedGo2
-from rfx.sim import make_plant
 
 pytest.importorskip("zenoh", reason="eclipse-zenoh is not installed")
 
@@ -99,25 +98,15 @@ def test_a_robot_stops_when_its_operator_is_killed(endpoint):
 
 
 def test_a_go2_stops_when_its_node_is_killed(endpoint, domain_id):
-    plant = make_plant("joint")
-    plant.reset("stand")
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        robot = SimulatedGo2(plant, domain, mode="normal")
-        robot.sport._on_feet()
-        thread = threading.Thread(target=robot.run)
-        thread.start()
-        try:
-            go2 = ("--robot", "go2", "--domain", str(domain_id), "--interface", LOOPBACK, "--timeout", "30")
-            with node_process(*go2, "--listen", endpoint) as (child, about):
-                assert about["name"] == "go2"
-                with Transport.zenoh(connect=[endpoint]) as transport, RobotClient(transport, "go2") as client:
-                    client.call("walk", vx=0.2, timeout=20)
-                    assert wait_for(lambda: robot.sport.mode.name == "LOCOMOTION")
-                    child.kill()
-                    assert wait_for(lambda: robot.sport.mode.name == "BALANCE_STAND")
-        finally:
-            robot.stop()
-            thread.join(10)
+    with simulated(domain_id, pose="stand", mode="normal") as robot:
+        go2 = ("--robot", "go2", "--domain", str(domain_id), "--interface", LOOPBACK, "--timeout", "30")
+        with node_process(*go2, "--listen", endpoint) as (child, about):
+            assert about["name"] == "go2"
+            with Transport.zenoh(connect=[endpoint]) as transport, RobotClient(transport, "go2") as client:
+                client.call("walk", vx=0.2, timeout=20)
+                assert wait_for(lambda: robot.sport.mode.name == "LOCOMOTION")
+                child.kill()
+                assert wait_for(lambda: robot.sport.mode.name == "BALANCE_STAND")
 
 
 CART = """

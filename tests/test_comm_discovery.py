@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from loopback import free, pair
+from loopback import free_endpoint, pair
 from waiting import wait_for
 
 from rfx.comm import Discovery, Transport
@@ -174,7 +174,7 @@ with Transport.zenoh(connect=sys.argv[1], timeout=10, shared_memory=False) as tr
 
 
 def test_a_node_whose_program_is_killed_is_gone():
-    end = free()
+    end = free_endpoint()
     with Transport.zenoh(listen=end, shared_memory=False) as transport, Discovery(transport) as discovery:
         discovery.announce("parent")
         changes = discovery.changes()

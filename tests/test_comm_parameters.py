@@ -4,11 +4,11 @@ import contextlib
 import math
 import threading
 
+import links
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from links import KINDS, open_link
 from waiting import wait_for
 
 from rfx.comm import Parameter, ParameterClient, ParameterServer, ServiceError, Transport, pack_value
@@ -23,13 +23,7 @@ from rfx.errors import (
     ShapeError,
 )
 
-
-@pytest.fixture(params=KINDS)
-def link(request):
-    ends = open_link(request.param)
-    yield ends
-    for end in ends:
-        end.close()
+link = links.link
 
 
 def declare(server):

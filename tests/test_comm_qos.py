@@ -5,7 +5,7 @@ import pickle
 import threading
 
 import pytest
-from loopback import free, pair, settled
+from loopback import free_endpoint, pair, settled
 from waiting import wait_for
 
 from rfx.comm import QoS, Transport
@@ -143,7 +143,7 @@ def test_threads_latch_while_others_come(ends):
 
 
 def test_by_zenoh_the_latched_message_comes_also_when_the_connection_comes_later():
-    end = free()
+    end = free_endpoint()
     with (
         Transport.zenoh(connect=end, timeout=None) as early,
         early.subscribe("mode", qos="state") as subscription,
@@ -170,7 +170,7 @@ def test_zenoh_is_told_congestion_priority_express_and_reliability(name):
 
 
 def test_what_a_datagram_link_cannot_do_is_refused_by_name():
-    end = free().replace("tcp", "udp")
+    end = free_endpoint().replace("tcp", "udp")
     with Transport.zenoh(listen=end) as transport:
         transport.publish("a", b"", qos="sensor")
         with pytest.raises(ConfigError, match=r"best_effort.*udp"):

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from endpoints import free_endpoint as free
+from loopback import free_endpoint
 from waiting import wait_for
 
 from rfx.comm.zenoh import open_session
@@ -38,7 +38,7 @@ def sockets():
 
 
 def test_two_sessions_hear_each_other():
-    end = free()
+    end = free_endpoint()
     with open_session(listen=end) as a, open_session(connect=[end]) as b:
         got = []
         a.subscribe("go2/*", got.append)
@@ -49,7 +49,7 @@ def test_two_sessions_hear_each_other():
 
 @LINUX
 def test_closing_leaves_no_socket_and_no_more_threads():
-    end = free()
+    end = free_endpoint()
     with open_session(listen=end), open_session(connect=end):
         pass  # the threads that all sessions share are there now, for as long as the program lives
     before, count = sockets(), len(os.listdir("/proc/self/task"))
@@ -72,7 +72,7 @@ def test_nothing_is_opened_that_was_not_asked_for():
 
 
 def test_a_session_that_is_let_go_is_closed():
-    end = free()
+    end = free_endpoint()
     open_session(listen=end)
     with open_session(listen=end):
         pass
@@ -91,7 +91,7 @@ def test_a_closed_session_says_so():
 
 
 def test_a_connection_that_is_lost_is_made_again():
-    end = free()
+    end = free_endpoint()
     first = open_session(listen=end)
     with open_session(connect=end) as b:
         assert wait_for(b.peers)
@@ -102,7 +102,7 @@ def test_a_connection_that_is_lost_is_made_again():
 
 
 def test_a_peer_need_not_wait_for_others():
-    end = free()
+    end = free_endpoint()
     with open_session(connect=end, timeout=None) as early:
         assert early.peers() == ()
         with open_session(listen=end) as late:
@@ -110,7 +110,7 @@ def test_a_peer_need_not_wait_for_others():
 
 
 def test_a_key_prefix_is_added_and_taken_off():
-    end = free()
+    end = free_endpoint()
     with open_session(listen=end) as a, open_session(connect=end, key_prefix="lab/one") as b:
         there, back = [], []
         a.subscribe("**", lambda s: there.append(str(s.key_expr)))
@@ -124,13 +124,13 @@ def test_a_key_prefix_is_added_and_taken_off():
 
 @pytest.mark.parametrize("mode", ["peer", "client"])
 def test_nobody_there_is_said_in_time(mode):
-    end = free()
+    end = free_endpoint()
     with pytest.raises(RfxConnectionError, match=rf"expected an answer from {end} within 0.1 s, got none"):
         open_session(connect=end, mode=mode, timeout=0.1)
 
 
 def test_an_endpoint_that_is_taken_is_said():
-    end = free()
+    end = free_endpoint()
     with (
         open_session(listen=end),
         pytest.raises(RfxConnectionError, match=rf"listen at {end}, got Address already in use"),
@@ -184,7 +184,7 @@ def test_ctrl_c_ends_the_wait_for_a_connection(monkeypatch):
     interrupting = threading.Thread(target=interrupt)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         interrupting.start()
-        open_session(connect=free())
+        open_session(connect=free_endpoint())
     assert not gate.is_set()
     interrupting.join()
 

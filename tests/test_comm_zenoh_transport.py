@@ -5,36 +5,25 @@ import contextlib
 import gc
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
-from loopback import free, pair, settled
+from loopback import free_endpoint, pair, settled
 from waiting import wait_for
+from zenoh_lines import line
 
-from rfx.comm import KeyExpr, Transport, ZenohTransport, shm
-from rfx.comm.zenoh import open_session
-from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError
+from rfx.comm import KeyExpr, Transport
+from rfx.errors import DTypeError, InvalidStateError, InvalidValueError
 
 pytest.importorskip("zenoh")
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc and /dev/shm")
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["network", "shared memory"])
 def both(request):
     with pair(shared_memory=request.param) as (a, b):
         yield a, b
-
-
-@contextlib.contextmanager
-def line(a, b, pattern="**", **arguments):
-    """A subscription of b that hears a already."""
-    with b.subscribe(pattern, **arguments) as subscription:
-        assert settled(a, subscription, "ready" if pattern == "**" else pattern)
-        yield subscription
 
 
 PAYLOADS = [
@@ -276,7 +265,7 @@ def test_closing_ends_all():
 
 
 def test_a_key_prefix_is_added_and_taken_off():
-    end = free()
+    end = free_endpoint()
     with (
         Transport.zenoh(listen=end) as a,
         Transport.zenoh(connect=end, key_prefix="lab/1") as b,
@@ -294,157 +283,3 @@ def test_a_key_prefix_is_added_and_taken_off():
         keys = []
         assert wait_for(lambda: keys.extend(m.key for m in prefixed.drain()) or "last" in keys)
         assert set(keys) <= {"x", "last", "state", "ready"}
-
-
-# -- shared memory
-
-
-@LINUX
-def test_a_large_message_lies_in_shared_memory_and_is_not_copied_again():
-    with pair(shared_memory=True) as (a, b), line(a, b) as subscription:
-        image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), np.uint8)
-        a.publish("image", image)
-        a.publish("image", image.tobytes())
-        a.publish("image", image[:1])
-        whole, flat, small = (subscription.recv_timeout(5).payload for _ in range(3))
-        assert subscription.counts["shared"] == 2
-        np.testing.assert_array_equal(whole, image)
-        assert isinstance(flat, memoryview)
-        assert flat.readonly
-        assert bytes(flat) == image.tobytes()
-        for payload, shared in ((whole, True), (np.frombuffer(flat, np.uint8), True), (small, False)):
-            at = payload.__array_interface__["data"][0]
-            assert any(start <= at < end and "/dev/shm/" in name for start, end, name in mappings()) == shared
-        with pytest.raises(ValueError, match="read-only"):
-            whole[0] = 0
-
-
-def mappings():
-    with open("/proc/self/maps") as file:
-        for text in file:
-            fields = text.split()
-            start, end = (int(x, 16) for x in fields[0].split("-"))
-            yield start, end, fields[-1]
-
-
-def test_where_the_shared_memory_is_full_messages_go_by_the_network_and_are_counted():
-    image = np.arange(30_000, dtype=np.uint8)
-    with pair(shared_memory=True, pool_bytes=65536) as (a, b), line(a, b) as subscription:
-        held = []
-        for _ in range(5):
-            a.publish("image", image)
-            held.append(subscription.recv_timeout(5).payload)
-        for payload in held:
-            np.testing.assert_array_equal(payload, image)
-        assert a.pool_full >= 3
-        del held, payload
-        gc.collect()
-
-        def finds_room():
-            full = a.pool_full
-            a.publish("image", image)
-            return a.pool_full == full
-
-        assert wait_for(finds_room)
-
-
-def test_without_a_known_place_zenohs_own_copies_are_used():
-    image = np.arange(30_000, dtype=np.uint8)
-    with pair(shared_memory=True) as (a, b), line(a, b) as subscription:
-        a._pool._place = False
-        a.publish("image", image)
-        got = subscription.recv_timeout(5)
-        np.testing.assert_array_equal(got.payload, image)
-        assert subscription.counts["shared"] == 1
-    assert shm.in_shared(object(), 8) is None
-
-
-def test_more_shared_memory_than_there_is_is_refused():
-    with pytest.raises(ConfigError, match="shared memory"):
-        Transport.zenoh(pool_bytes=2**40)
-    with pytest.raises(InvalidValueError, match="pool_bytes"):
-        Transport.zenoh(pool_bytes=0)
-    with pytest.raises(DTypeError, match="session"):
-        ZenohTransport("tcp/127.0.0.1:1")
-
-
-# -- other programs
-
-CHILD = """
-import sys, numpy as np
-from rfx.comm import Transport
-transport = Transport.zenoh(connect=sys.argv[1], timeout=10)
-subscription = transport.subscribe("ask/*")
-for message in subscription:
-    total = int(np.asarray(message.payload).sum())
-    transport.publish("answer", np.full(5000, total), {"shared": subscription.counts["shared"]})
-"""
-
-
-@contextlib.contextmanager
-def child(end):
-    process = subprocess.Popen([sys.executable, "-c", CHILD, end])
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-@LINUX
-def test_another_program_answers_by_shared_memory_and_is_killed():
-    end = free()
-    with Transport.zenoh(listen=end) as here, here.subscribe("answer") as answers, child(end) as process:
-        question = np.ones((300, 100), np.int32)
-
-        def asked():
-            here.publish("ask/sum", question)
-            return answers.recv_timeout(0.2)
-
-        assert wait_for(asked, 20)
-        here.publish("ask/sum", question)
-        answer = answers.recv_timeout(10)
-        assert (answer.payload == 30_000).all()
-        assert answer.metadata["shared"] >= 1
-        assert answers.counts["shared"] >= 1
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        assert wait_for(lambda: not here.session.peers())
-        assert (answer.payload == 30_000).all()
-        here.publish("ask/sum", question)
-        answers.drain()
-        with child(end):
-            assert wait_for(asked, 20)
-
-
-FORGETFUL = """
-import threading
-from rfx.comm import Transport
-transport = Transport.zenoh()
-subscription = transport.subscribe("k")
-slow = transport.subscribe("k", 1, overflow="block", block_timeout=60.0)
-latched = transport.subscribe("k", qos="state")
-called = transport.subscribe("k", callback=lambda message: None)
-def publish():
-    for _ in range(100):
-        transport.publish("k", b"x" * 5000)
-threading.Thread(target=publish).start()
-for _ in range(20):
-    subscription.recv()
-    slow.recv()
-"""
-
-
-def test_a_program_that_forgets_to_close_in_the_middle_of_it_ends():
-    done = subprocess.run([sys.executable, "-c", FORGETFUL], timeout=60, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-def test_a_session_of_ones_own_can_be_handed_over():
-    session = open_session()
-    with ZenohTransport(session) as transport, transport.subscribe("a") as subscription:
-        assert repr(transport) == "ZenohTransport(Session(mode='peer'), subscribers=1)"
-        sent = transport.publish("a", b"1")
-        assert subscription.recv_timeout(5).sequence == sent.sequence == 1
-        assert transport.pool_full == 0
-    assert session.closed

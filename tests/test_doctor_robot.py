@@ -4,10 +4,10 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
+from simulated_robots import simulated
 from waiting import wait_for
 
 from rfx.cli import doctor_robot, main
@@ -17,8 +17,6 @@ from rfx.errors import RfxTimeoutError
 from rfx.go2 import Fault, Faults, LowState, topics
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.messages import SportModeState
-from rfx.go2.simulated import SimulatedGo2
-from rfx.sim import make_plant
 
 ETH = Interface("eth0", True, True, False, True, "192.168.123.222")
 
@@ -29,22 +27,6 @@ def run(*words):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=child_environment())
     assert "Traceback" not in done.stderr
     return done.returncode, {c["name"]: c for c in json.loads(done.stdout)}
-
-
-class Robot:
-    def __init__(self, domain_id, **options):
-        self.domain = CycloneDomain(domain_id, LOOPBACK)
-        self.robot = SimulatedGo2(make_plant("joint"), self.domain, **options)
-        self.thread = threading.Thread(target=self.robot.run)
-
-    def __enter__(self):
-        self.thread.start()
-        return self.robot
-
-    def __exit__(self, *exc):
-        self.robot.stop()
-        self.thread.join(10)
-        self.domain.close()
 
 
 # -- against a robot
@@ -93,7 +75,7 @@ def test_damaged_states_fail_and_a_commander_in_another_process_is_named(domain_
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "ready\n"
-        with Robot(domain_id, faults=Faults([Fault("corrupt", 0.0, where="lowstate", share=0.3)])):
+        with simulated(domain_id, faults=Faults([Fault("corrupt", 0.0, where="lowstate", share=0.3)])):
             found = {c.name: c for c in doctor_robot.check_robot(LOOPBACK, domain_id, 15.0)}
     finally:
         other.communicate("", timeout=20)

@@ -1,60 +1,18 @@
-"""rfx.go2.envelope and rfx.go2.limits: nothing leaves outside of the limits, and what is inside is left alone."""
+"""rfx.go2.envelope: nothing leaves outside of the limits, and what is inside is left alone."""
 
-import logging
 import math
-import pickle
-import threading
 
 import numpy as np
 import pytest
+from envelope_parts import STAND, command, put, rows, state
 from guides import docstrings_hold, python_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rfx.errors import ConfigError, DTypeError, InvalidValueError, ShapeError
 from rfx.go2.envelope import SafetyEnvelope
-from rfx.go2.events import KINDS, Verdict
 from rfx.go2.limits import SafetyLimits
-from rfx.go2.messages import NO_POSITION, NO_VELOCITY, LowCmd, LowState
+from rfx.go2.messages import NO_POSITION, NO_VELOCITY, LowCmd
 from rfx.robots.go2 import GO2, MOTOR_NAMES
-
-STAND = GO2.pose("stand")
-FIELDS = ("q", "dq", "tau", "kp", "kd")
-
-
-def state(q=STAND, dq=0.0, tilt=0.0, temperature=35, lost=0, tick=0):
-    low = LowState(tick=tick)
-    low.set_motors(q=q, dq=dq, tau_est=0.0, temperature=temperature)
-    low.imu_state.quaternion = (math.cos(tilt / 2), math.sin(tilt / 2), 0.0, 0.0)
-    for i in range(12):
-        low.motor_state[i].lost = lost if np.ndim(lost) == 0 else lost[i]
-    return low
-
-
-def command(q=STAND, dq=0.0, tau=0.0, kp=20.0, kd=0.5):
-    cmd = LowCmd()
-    cmd.set_motors(q=q, dq=dq, tau=tau, kp=kp, kd=kd)
-    return cmd
-
-
-def put(cmd, motor, **values):
-    """Set numbers of one motor, NaN and all."""
-    for name, value in values.items():
-        setattr(cmd.motor_cmd[motor], name, value)
-    return cmd
-
-
-def rows(cmd):
-    """The command as (5, 12) doubles."""
-    return np.array([getattr(cmd, name) for name in FIELDS], np.float64)
-
-
-def is_damping(cmd, kd=3.0):
-    q, dq, tau, kp, kd_sent = rows(cmd)
-    modes = {cmd.motor_cmd[i].mode for i in range(12)}
-    return (
-        modes == {1} and (q >= NO_POSITION).all() and not (dq.any() or tau.any() or kp.any()) and (kd_sent == kd).all()
-    )
 
 
 def law(column, q_now, dq_now):
@@ -110,6 +68,7 @@ def between(x, a, b):
 
 
 # -- inside and outside
+
 
 numbers = st.one_of(
     st.floats(-4, 4, width=32),
@@ -298,225 +257,6 @@ def test_where_a_joint_is_outside_of_its_travel_the_stiffness_gives_way():
     assert cmd.kp[0] < 60.0
 
 
-# -- what brings damping
-
-
-@pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_no_command_with_a_nan_passes(field, value):
-    envelope, cmd = SafetyEnvelope(), put(command(), 7, **{field: value})
-    verdict = envelope.apply(cmd, state(), 0.0)
-    assert verdict.damping
-    assert verdict.joints("command") == ("RR_thigh",)
-    assert "RR_thigh" in verdict.reason
-    assert is_damping(cmd)
-    assert not envelope.apply(command(), state(), 0.0)  # and the next one is judged anew
-
-
-@pytest.mark.parametrize("field", ["kp", "kd"])
-def test_a_negative_gain_brings_damping(field):
-    cmd = put(command(), 0, **{field: -1e-6})
-    assert SafetyEnvelope().apply(cmd, state(), 0.0).kinds == ("command",)
-    assert is_damping(cmd)
-
-
-def test_a_joint_that_turns_too_fast_brings_damping_while_it_does():
-    envelope, cmd = SafetyEnvelope(), command()
-    verdict = envelope.apply(cmd, state(dq=np.where(np.arange(12) == 5, -16.0, 0.0)), 0.0)
-    assert verdict.joints("overspeed") == ("FL_calf",)
-    assert "16.0 of FL_calf" in verdict.reason
-    assert is_damping(cmd)
-    assert not envelope.apply(command(), state(), 0.0)
-
-
-HOLDING = {
-    "tilt": (lambda: state(tilt=1.1), 0.0, "1.10"),
-    "temperature": (lambda: state(temperature=[91, *[35] * 11]), 0.0, "91 of FR_hip"),
-    "stale": (state, 0.3, "0.30 s"),
-}
-
-
-@pytest.mark.parametrize("kind", HOLDING)
-def test_reasons_that_hold_damp_until_reset(kind):
-    envelope, cmd = SafetyEnvelope(), command()
-    low, age, words = HOLDING[kind]
-    verdict = envelope.apply(cmd, low(), age)
-    assert verdict.kinds == verdict.latched == (kind,)
-    assert words in verdict.reason
-    assert is_damping(cmd)
-    cmd = command()
-    verdict = envelope.apply(cmd, state(), 0.0)  # all is well again, but nobody has said so
-    assert verdict.damping
-    assert verdict.kinds == ()
-    assert envelope.latched == (kind,)
-    assert f"{kind} seen before holds until safety.reset()" in verdict.reason
-    assert is_damping(cmd)
-    envelope.reset()
-    assert not envelope.apply(command(), state(), 0.0)
-    assert sum(envelope.counts[kind].values()) == 1
-
-
-def test_a_reason_that_is_still_there_comes_back_after_reset():
-    envelope = SafetyEnvelope()
-    envelope.apply(command(), state(tilt=2.0), 0.0)
-    envelope.reset()
-    assert envelope.apply(command(), state(tilt=2.0), 0.0).kinds == ("tilt",)
-
-
-@pytest.mark.parametrize("quaternion", [(0, 0, 0, 0), (math.nan, 0, 0, 0), (1, math.inf, 0, 0)])
-def test_no_orientation_counts_as_tilted(quaternion):
-    low = state()
-    low.imu_state.quaternion = quaternion
-    assert SafetyEnvelope().apply(command(), low, 0.0).kinds == ("tilt",)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.floats(0, math.pi), st.floats(-3.1, 3.1), st.floats(0.6, 1.5), st.sampled_from([0.3, 1.0, 2.0]))
-def test_the_tilt_is_the_angle_to_the_vertical_whatever_the_heading(tilt, yaw, length, most):
-    low = state()
-    a, b = math.cos(tilt / 2) * length, math.sin(tilt / 2) * length
-    c, s = math.cos(yaw / 2), math.sin(yaw / 2)
-    low.imu_state.quaternion = (c * a, c * b, s * b, s * a)
-    if abs(tilt - most) > 1e-5:
-        assert SafetyEnvelope(SafetyLimits(tilt=most)).apply(command(), low, 0.0).damping == (tilt > most)
-
-
-def test_a_tilt_limit_of_pi_allows_all():
-    low = state(tilt=math.pi)
-    assert not SafetyEnvelope(SafetyLimits(tilt=math.pi)).apply(command(), low, 0.0)
-
-
-def test_a_measurement_that_is_no_number_brings_damping():
-    low = state()
-    low.motor_state[4].dq = math.nan
-    verdict = SafetyEnvelope().apply(command(), low, 0.0)
-    assert verdict.joints("measured") == ("FL_thigh",)
-
-
-def test_a_motor_lost_in_four_states_in_a_row_brings_damping_that_holds():
-    envelope = SafetyEnvelope()
-    for tick in range(5):
-        lost = [0] * 11 + [7 + tick]
-        verdict = envelope.apply(command(), state(lost=lost, tick=2 * tick), 0.0)
-        assert verdict.damping == (tick == 4)
-    assert verdict.joints("lost") == ("RL_calf",)
-    assert "RL_calf not any more" in verdict.reason
-    assert envelope.lost_motors == ("RL_calf",)
-    assert envelope.apply(command(), state(tick=12, lost=lost), 0.0).damping
-    assert envelope.lost_motors == ()
-
-
-def test_a_single_loss_passes_and_a_state_seen_twice_counts_once():
-    envelope = SafetyEnvelope()
-    envelope.observe(state(tick=0))
-    for _ in range(10):
-        assert not envelope.apply(command(), state(tick=2, lost=1), 0.0)
-    for tick in range(4, 40, 4):
-        envelope.observe(state(tick=tick, lost=tick))
-        envelope.observe(state(tick=tick + 2, lost=tick))
-    assert envelope.lost_motors == ()
-
-
-def test_the_gain_of_damping_is_the_limits():
-    cmd = command()
-    SafetyEnvelope(SafetyLimits(damping_kd=5.0)).apply(cmd, state(tilt=2.0), 0.0)
-    assert is_damping(cmd, 5.0)
-
-
-# -- what is told
-
-
-def test_events_tell_what_began_and_counts_how_often():
-    envelope = SafetyEnvelope(SafetyLimits(torque=1e6))
-    for tick in range(10):
-        envelope.apply(put(command(), 2, q=0.5), state(tick=2 * tick), 0.0)
-    assert [e.what for e in envelope.events] == ["position", "step"]
-    assert envelope.events[0].tick == 0
-    assert envelope.events[0].asked == 0.5
-    assert envelope.counts["position"] == {"FR_calf": 10}
-    assert envelope.counts["step"] == {"FR_calf": 3}
-
-
-def test_the_list_of_events_is_bounded():
-    envelope = SafetyEnvelope()
-    for i in range(400):
-        envelope.apply(put(command(), i % 12, kp=-1.0), state(tick=i), 0.0)
-    assert len(envelope.events) == 256
-    assert envelope.events[-1].tick == 399
-
-
-def test_the_log_gets_the_first_of_a_kind_and_no_line_for_each_command(caplog):
-    envelope = SafetyEnvelope()
-    with caplog.at_level(logging.WARNING, "rfx.go2"):
-        for tick in range(1000):
-            envelope.apply(put(command(), 2, q=0.5), state(tick=tick), 0.0)
-        assert 2 <= len(caplog.records) <= 10
-        assert "position of FR_calf at tick 0: 0.5" in caplog.text
-        envelope.report(final=True)
-    assert "position 1000 times" in caplog.text
-
-
-def test_a_verdict_says_what_was_done():
-    cmd = put(command(), 2, q=0.5)
-    verdict = SafetyEnvelope().apply(cmd, state(), 0.0)
-    assert "position FR_calf" in repr(verdict)
-    assert bool(verdict)
-    assert not Verdict()
-    with pytest.raises(ConfigError, match="position, step"):
-        verdict.joints("colour")
-    twin = pickle.loads(pickle.dumps(verdict))
-    assert twin.kinds == verdict.kinds
-    assert twin.joints("position") == ("FR_calf",)
-    assert set(verdict.kinds) <= set(KINDS)
-
-
-@pytest.mark.parametrize("bad", [(None, state(), 0.0), (LowCmd(), None, 0.0), (LowCmd(), state(), "0")])
-def test_apply_takes_a_command_a_state_and_an_age(bad):
-    with pytest.raises(DTypeError):
-        SafetyEnvelope().apply(*bad)
-
-
-@pytest.mark.parametrize("age", [math.nan, -1.0])
-def test_an_age_that_is_none_is_refused_and_nothing_is_done(age):
-    cmd = put(command(), 0, q=9.0)
-    with pytest.raises(InvalidValueError, match="age_s"):
-        SafetyEnvelope().apply(cmd, state(), age)
-    assert cmd.q[0] == 9.0
-
-
-def test_a_pickled_envelope_has_limits_counts_and_what_holds():
-    envelope = SafetyEnvelope(SafetyLimits(tilt=0.5))
-    envelope.apply(put(command(), 3, q=5.0), state(), 0.0)
-    envelope.apply(command(), state(tilt=0.6), 0.0)
-    twin = pickle.loads(pickle.dumps(envelope))
-    assert (twin.limits, twin.counts, twin.latched) == (envelope.limits, envelope.counts, ("tilt",))
-    assert (twin.n_commands, twin.n_damped) == (2, 1)
-    assert twin.apply(command(), state(), 0.0).damping
-
-
-def test_several_threads_may_use_one_envelope():
-    envelope, errors = SafetyEnvelope(), []
-
-    def work(index):
-        try:
-            for i in range(500):
-                cmd = put(command(), index, q=4.0, kp=-1.0 if i % 3 == 0 else 20.0)
-                envelope.apply(cmd, state(tick=i), 0.0)
-                assert is_damping(cmd) or cmd.q[index] < 4.0
-                _ = envelope.counts, envelope.events
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    assert envelope.n_commands == 2000
-    assert sum(envelope.counts["command"].values()) == envelope.n_damped == 668
-
-
 # -- limits and examples
 
 
@@ -525,53 +265,3 @@ def test_the_examples_hold():
     docstrings_hold("rfx.go2.limits")
     [block] = [block for block in python_blocks("go2.md") if "SafetyEnvelope" in block]
     exec(compile(block, "go2.md", "exec"), {})
-
-
-def test_limits_are_given_by_joint_name():
-    limits = SafetyLimits(position={"FR_hip": (-0.5, 0.5)}, velocity=5.0, torque=list(range(1, 13)))
-    assert limits.of("FR_hip")["position"] == (-0.5, 0.5)
-    assert limits.of("FL_hip")["position"] == (-1.0472, 1.0472)
-    assert limits.of("RL_calf") == {
-        "position": (-2.7227, -0.83776), "velocity": 5.0, "torque": 12.0, "step": 0.25, "kp": 300.0, "kd": 20.0,
-    }  # fmt: skip
-    changed = limits.with_joint("RL_calf", torque=3.0, position=(-2.0, -1.0))
-    assert changed.of("RL_calf")["torque"] == 3.0
-    assert changed.of("RR_calf") == limits.of("RR_calf")
-    assert limits.of("RL_calf")["torque"] == 12.0
-    assert "torque" in repr(changed)
-    assert pickle.loads(pickle.dumps(changed)) == changed
-    assert hash(changed) == hash(limits.with_joint("RL_calf", torque=3.0, position=(-2.0, -1.0)))
-    assert repr(SafetyLimits()) == "SafetyLimits()"
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"position": {"FR_toe": (0, 1)}}, ConfigError),
-        ({"position": {"FR_hip": (1, 0)}}, InvalidValueError),
-        ({"position": {"FR_hip": 1.0}}, DTypeError),
-        ({"position": 1.0}, DTypeError),
-        ({"velocity": math.nan}, InvalidValueError),
-        ({"torque": {"FR_hip": -1.0}}, InvalidValueError),
-        ({"torque": [1.0] * 11}, DTypeError),
-        ({"step": "0.1"}, DTypeError),
-        ({"tilt": 4.0}, InvalidValueError),
-        ({"tilt": 0.0}, InvalidValueError),
-        ({"temperature": math.inf}, InvalidValueError),
-        ({"stale_s": 0.0}, InvalidValueError),
-        ({"lost_states": 0}, InvalidValueError),
-        ({"damping_kd": -1.0}, InvalidValueError),
-        ({"velocity": True}, DTypeError),
-    ],
-)
-def test_impossible_limits_are_refused(change, error):
-    with pytest.raises((error, ShapeError)):
-        SafetyLimits(**change)
-
-
-def test_unknown_bounds_and_envelopes_without_limits_are_refused():
-    with pytest.raises(ConfigError, match="colour"):
-        SafetyLimits().with_joint("FR_hip", colour=1.0)
-    with pytest.raises(DTypeError, match="SafetyLimits"):
-        SafetyEnvelope({"tilt": 1.0})
-    assert "commands=0" in repr(SafetyEnvelope())

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from simulated_robots import running
 from waiting import wait_for
 
 from rfx.cli import main
@@ -54,20 +55,14 @@ def recorded(tmp_path_factory, module_domain_id):
     controller = Controller()
     with CycloneDomain(domain_id, LOOPBACK) as domain:
         robot = SimulatedGo2(make_plant("joint"), domain, lockstep=True, command_timeout_s=60.0)
-        with FlightLog(path) as log, Listener(domain, log.record) as listener:
-            thread = threading.Thread(target=robot.run)
-            thread.start()
-            try:
-                with Go2.connect(Go2Config.loopback(domain_id, lockstep=True)) as go2:
-                    assert wait_for(lambda: listener.matched[topics.LOW_CMD] and listener.matched[topics.LOW_STATE])
-                    while (cmd := controller(go2.low_state())) is not None:
-                        go2.send(cmd)
-                        assert go2.wait_state(10.0)
-                        time.sleep(0.0005)
-                assert wait_for(lambda: log.counts.written[topics.LOW_CMD] >= TICKS)
-            finally:
-                robot.stop()
-                thread.join()
+        with FlightLog(path) as log, Listener(domain, log.record) as listener, running(robot):
+            with Go2.connect(Go2Config.loopback(domain_id, lockstep=True)) as go2:
+                assert wait_for(lambda: listener.matched[topics.LOW_CMD] and listener.matched[topics.LOW_STATE])
+                while (cmd := controller(go2.low_state())) is not None:
+                    go2.send(cmd)
+                    assert go2.wait_state(10.0)
+                    time.sleep(0.0005)
+            assert wait_for(lambda: log.counts.written[topics.LOW_CMD] >= TICKS)
     return path
 
 

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from simulated_robots import simulated
 from waiting import wait_for
 
 from rfx.comm import NodeState, RobotClient, RobotNode, ServiceError, Transport, pack_value, unpack_value
@@ -17,12 +18,10 @@ from rfx.errors import (
     RfxError,
 )
 from rfx.go2 import Go2, Go2Config
-from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.node import Go2NodeRobot
 from rfx.go2.node_sim import BackendNodeRobot, SimNodeRobot
-from rfx.go2.simulated import SimulatedGo2
 from rfx.go2.topics import SportApi
-from rfx.sim import SimConfig, make_backend, make_plant
+from rfx.sim import SimConfig, make_backend
 
 FIELDS = {
     "tick", "q", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "foot_force", "battery_percent", "position",
@@ -49,19 +48,10 @@ def client(transport, sim):
 
 
 @pytest.fixture
-def simulated(domain_id):
+def go2_on_dds(domain_id):
     """A simulated robot on DDS, on its feet, without physics."""
-    plant = make_plant("joint")
-    plant.reset("stand")
-    domain = CycloneDomain(domain_id, LOOPBACK)
-    robot = SimulatedGo2(plant, domain, mode="normal")
-    robot.sport._on_feet()
-    thread = threading.Thread(target=robot.run)
-    thread.start()
-    yield robot
-    robot.stop()
-    thread.join(10)
-    domain.close()
+    with simulated(domain_id, pose="stand", mode="normal") as robot:
+        yield robot
 
 
 def same(a, b):
@@ -176,7 +166,7 @@ def test_the_joints_of_a_backend_follow_and_hold_when_commands_cease(transport):
         BackendNodeRobot(3)
 
 
-def test_a_go2_over_dds_walks_by_command_and_stops_when_commands_cease(transport, simulated, domain_id):
+def test_a_go2_over_dds_walks_by_command_and_stops_when_commands_cease(transport, go2_on_dds, domain_id):
     go2 = Go2.connect(Go2Config.loopback(domain_id))
     with (
         RobotNode(transport, lambda: Go2NodeRobot(go2), "go2", command_timeout_s=0.4) as node,
@@ -187,10 +177,10 @@ def test_a_go2_over_dds_walks_by_command_and_stops_when_commands_cease(transport
         assert set(state) == FIELDS
         assert state["q"].dtype == np.float32
         assert client.call("walk", vx=0.2, vyaw=0.1) == [0.2, 0.0, 0.1]
-        assert wait_for(lambda: simulated.sport.mode.name == "LOCOMOTION")
+        assert wait_for(lambda: go2_on_dds.sport.mode.name == "LOCOMOTION")
         with pytest.raises(InvalidValueError, match="vx within"):
             client.call("walk", vx=2.0)
-        assert wait_for(lambda: simulated.sport.mode.name == "BALANCE_STAND")
+        assert wait_for(lambda: go2_on_dds.sport.mode.name == "BALANCE_STAND")
         assert node.status()["counts"]["dead_man_stops"] == 1
         client.call("sit", timeout=30)
         assert wait_for(lambda: client.state()["mode"] == "SIT")
@@ -200,13 +190,13 @@ def test_a_go2_over_dds_walks_by_command_and_stops_when_commands_cease(transport
         go2.state()
 
 
-def test_a_go2_that_falls_silent_makes_the_node_fail_and_shows_no_old_state(transport, simulated, domain_id):
+def test_a_go2_that_falls_silent_makes_the_node_fail_and_shows_no_old_state(transport, go2_on_dds, domain_id):
     def make():
         return Go2NodeRobot.connect(Go2Config.loopback(domain_id))
 
     with RobotNode(transport, make, "go2") as node, RobotClient(transport, "go2") as client:
         client.state()
-        simulated.stop()
+        go2_on_dds.stop()
         assert wait_for(lambda: node.state == NodeState.Failing)
         assert "no valid state from the robot" in str(node.error)
         sent = node.status()["counts"]["states"]

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from mapped_rows import MEMORY, POSIX, block, crashed, filled, rewards, transition, whole
+from mapped_rows import MEMORY, POSIX, block, crashed, filled, rewards
+from producers import transition, whole
 
 from rfx.buffers import MmapReplayBuffer, ReplayBuffer
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidStateError, InvalidValueError, ShapeError

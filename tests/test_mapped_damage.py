@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mapped_rows import MEMORY, POSIX, ROWS, STATE, STRIDE, crashed, filled, flip, rewards, slot, transition
+from mapped_rows import MEMORY, POSIX, ROWS, STATE, STRIDE, crashed, filled, flip, rewards, slot
+from producers import transition
 
 from rfx.buffers import MmapReplayBuffer
 from rfx.errors import CodecError, ConfigError, RfxError

@@ -11,7 +11,8 @@ from pathlib import Path
 import mapped_rows
 import numpy as np
 import pytest
-from mapped_rows import POSIX, STRIDE, block, filled, rewards, transition
+from mapped_rows import POSIX, STRIDE, block, filled, rewards
+from producers import transition
 
 from rfx.buffers import MmapReplayBuffer
 from rfx.errors import CodecError, ConfigError, InvalidStateError

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_compiled import recurrent, statistics
+from compiled_parts import recurrent, statistics
 from test_mlp import ACTIVATIONS, random_network
 
 from rfx.errors import CodecError, ConfigError

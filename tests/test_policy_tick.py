@@ -1,11 +1,12 @@
-"""The compiled tick against the slow side of the contract, and each way in which it ends."""
+"""rfx.go2.policy_tick: phases, rates, faults and ends of a run, on a robot made of numbers."""
 
 import pickle
 import threading
 
 import numpy as np
 import pytest
-from policy_robots import WIDE, NumberRobot, random_policy
+from policy_robots import NumberRobot, random_policy
+from policy_ticks import run, tick_on
 
 from rfx.control import ControlLoop
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError, ShapeError
@@ -19,85 +20,10 @@ from rfx.go2.link import PythonLink
 from rfx.go2.messages import LowCmd, LowState
 from rfx.go2.order import Order
 from rfx.go2.policy_feeds import Driver
-from rfx.go2.policy_record import policy_step_class
 from rfx.go2.policy_side import PolicySide
 from rfx.go2.policy_tick import PolicyTick
-from rfx.go2.record_ring import RecordRing
 from rfx.nn.compiled import CompiledPolicy
-from rfx.nn.contract_side import ContractSide, golden_readings, replay
-from rfx.robots import GO2, LAYOUTS
-
-SHORT = {"ramp_s": 0.02, "settle_s": 0.01, "lie_s": 0.02, "damp_s": 0.01}
-MEASURED = [name for name, layout in LAYOUTS.items() if "base_lin_vel" not in layout.observation.slices]
-
-
-def tick_on(robot, policy, commands=(0.0, 0.0, 0.0), limits=WIDE, **options):
-    source = commands if isinstance(commands, CommandSource) else CommandSource(policy.contract, commands)
-    options = {"lockstep": True, "seconds": 0.2, **SHORT, **options}
-    return PolicyTick(PolicySide(policy), robot.link, SafetyEnvelope(limits), source, **options)
-
-
-def run(tick, most=5000):
-    phases = []
-    while tick.step(0.0) and len(phases) < most:
-        phases.append(tick.phase)
-    return phases
-
-
-def oracle(policy, states, command):
-    """Joint targets for each state, policy steps every ten states, by the slow side."""
-    side, twin, out = ContractSide(policy.contract), pickle.loads(pickle.dumps(policy)), []
-    twin.reset()
-    side.reset()
-    for i, state in enumerate(states):
-        if i % 10 == 0:
-            quaternion = np.array(state.imu_state.quaternion)
-            if policy.contract.quaternion_order == "xyzw":
-                quaternion = quaternion[[1, 2, 3, 0]]
-            readings = {
-                "quaternion": quaternion,
-                "base_lin_vel": np.zeros(3),
-                "base_ang_vel": np.array(state.imu_state.gyroscope),
-                "velocity_commands": np.array(command),
-                "joint_pos": state.q,
-                "joint_vel": state.dq,
-            }
-            targets = side.targets(twin(side.observe(readings)))
-        out.append(targets)
-    return np.array(out)
-
-
-@pytest.mark.parametrize("last_action", ["clipped", "raw"])
-@pytest.mark.parametrize("layout", list(LAYOUTS))
-def test_the_compiled_side_gives_the_bits_of_the_slow_one(layout, last_action):
-    policy = random_policy(layout, history=3, last_action=last_action, quaternion_order="xyzw")
-    readings = golden_readings(policy.contract, 40)
-    ours, slow = (replay(policy, side, readings) for side in (PolicySide(policy), ContractSide(policy.contract)))
-    for a, b in zip(ours, slow, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize("history", [1, 3])
-@pytest.mark.parametrize("layout", MEASURED)
-def test_commands_are_those_of_the_slow_path(layout, history):
-    policy, robot, command = (
-        random_policy(layout, history=history, history_stacking="terms"),
-        NumberRobot(),
-        (0.4, -0.2, 0.3),
-    )
-    tick = tick_on(robot, policy, command)
-    phases = run(tick)
-    first, last = phases.index("policy"), len(phases) - phases[::-1].index("policy")
-    assert last - first == 100
-    targets = oracle(policy, robot.states[first:last], command)
-    action = policy.contract.layout.action
-    for cmd, wanted in zip(robot.decoded[first:last], targets, strict=True):
-        np.testing.assert_allclose(cmd.q, wanted, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(cmd.kp, action.in_motor_order("kp"), rtol=1e-6)
-        np.testing.assert_allclose(cmd.kd, action.in_motor_order("kd"), rtol=1e-6)
-        assert not cmd.dq.any()
-        assert cmd.crc_ok
-    assert tick.policy_steps == 10
+from rfx.robots import GO2
 
 
 def test_a_run_goes_through_its_phases_and_starts_from_the_measured_posture():
@@ -261,106 +187,6 @@ def test_without_states_it_ends_after_its_patience():
     assert robot.commands == []
 
 
-def test_commands_come_from_a_table_in_time():
-    source = CommandSource(random_policy().contract, [(0.5, 0.3, 0.0, 0.0), (1.0, 5.0, -5.0, 0.2)])
-    assert [source.at(t) for t in (0.0, 0.49, 0.5, 0.99, 1.0, 100.0)] == [
-        (0.0, 0.0, 0.0),
-        (0.0, 0.0, 0.0),
-        (0.3, 0.0, 0.0),
-        (0.3, 0.0, 0.0),
-        (1.0, -1.0, 0.2),
-        (1.0, -1.0, 0.2),
-    ]
-
-
-def test_what_is_handed_over_counts_until_it_is_too_old():
-    policy, robot = random_policy(), NumberRobot()
-    source, ring = CommandSource(policy.contract, "hand", deadman_s=0.1), RecordRing()
-    tick = tick_on(robot, policy, source, seconds=0.4, ring=ring)
-    while tick.phase != "policy":
-        tick.step(0.0)
-    source.hand_over(0.5, 0.0, -0.5)
-    run(tick)
-    step = policy_step_class(policy.obs_dim)
-    wishes = [step.from_cdr(data).command for kind, _, data in ring.drain() if kind == 2]
-    assert wishes[0] == (0.0, 0.0, 0.0)
-    assert wishes[1] == pytest.approx((0.5, 0.0, -0.5))
-    assert wishes[-1] == (0.0, 0.0, 0.0)
-    assert sum(w[0] > 0 for w in wishes) == 5
-    assert source.silent == len(wishes) - 5
-
-
-def test_the_sticks_of_the_hand_controller_give_the_command():
-    def sticks(i, state):
-        floats = np.array([0.5, -1.0, 0.0, 0.0, 0.02], "<f4").tobytes()  # lx rx ry L2 ly
-        state.wireless_remote = tuple(b"\0\0\0\0" + floats + bytes(16))
-
-    policy, ring = random_policy(), RecordRing()
-    run(tick_on(NumberRobot(change=sticks), policy, "sticks", ring=ring))
-    step = policy_step_class(policy.obs_dim)
-    wishes = [step.from_cdr(data).command for kind, _, data in ring.drain() if kind == 2]
-    assert set(wishes) == {(0.0, -0.5, 1.0)}
-
-
-def test_a_layout_with_the_bases_velocity_needs_one_and_ends_without():
-    policy = random_policy("legged_gym")
-    tick = tick_on(NumberRobot(), policy)
-    run(tick)
-    assert "velocity of the base" in tick.ended
-    source, ring = CommandSource(policy.contract, deadman_s=10.0), RecordRing()
-    tick = tick_on(NumberRobot(), policy, source, ring=ring)
-    source.hand_over_velocity([0.25, -0.5, 0.125])
-    run(tick)
-    assert tick.ended == "the time was over"
-    steps = [policy_step_class(48).from_cdr(d) for kind, _, d in ring.drain() if kind == 2]
-    assert {s.observation[:3] for s in steps} == {(0.5, -1.0, 0.25)}
-
-
-def test_every_state_command_and_step_is_recorded():
-    policy, robot, ring = random_policy(), NumberRobot(), RecordRing()
-    tick = tick_on(robot, policy, ring=ring)
-    run(tick)
-    records = ring.drain()
-    assert [d for kind, _, d in records if kind == 1] == robot.commands
-    assert [d for kind, _, d in records if kind == 0] == [s.to_cdr() for s in robot.states]
-    steps = [policy_step_class(policy.obs_dim).from_cdr(d) for kind, _, d in records if kind == 2]
-    assert [s.step for s in steps] == list(range(10))
-    np.testing.assert_allclose(steps[-1].observation, tick.side.last_observation)
-    np.testing.assert_allclose(steps[-1].action, tick.side.last_action)
-    times = [t for _, t, _ in records]
-    assert times == sorted(times)
-    assert ring.dropped == 0
-
-
-def test_a_full_ring_drops_and_counts_and_holds_nothing_up():
-    ring = RecordRing(1)
-    data, put = bytes(1000), 0
-    while ring.add(1, 5, data):
-        put += 1
-    assert put == ring.capacity // 1016
-    assert ring.dropped == 1
-    assert [len(d) for _, _, d in ring.drain()] == [1000] * put
-    assert ring.add(2, 6, b"")
-    assert ring.drain() == [(2, 6, b"")]
-
-
-def test_records_keep_their_bytes_between_threads():
-    ring, got, rng = RecordRing(1), [], np.random.default_rng(0)
-    sent = [rng.bytes(int(n)) for n in rng.integers(0, 3000, 3000)]
-
-    def read():
-        while len(got) < len(sent):
-            got.extend(d for _, _, d in ring.drain(50))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for i, data in enumerate(sent):
-        while not ring.add(i, i, data):
-            pass
-    reader.join()
-    assert got == sent
-
-
 def test_in_real_time_it_is_a_tick_of_a_control_loop():
     robot = NumberRobot()
     tick = tick_on(robot, random_policy(), lockstep=False)
@@ -503,35 +329,6 @@ def test_the_clients_place_is_taken_while_a_policy_drives():
             guard.release(client)
         assert client._sender is None
         assert client._commanded
-
-
-def test_a_side_checks_its_readings():
-    policy = random_policy()
-    side = PolicySide(policy)
-    readings = {name: rows[0] for name, rows in golden_readings(policy.contract).items()}
-    assert side(readings).shape == (12,)
-    with pytest.raises(ConfigError, match="joint_vel"):
-        side.observe({k: v for k, v in readings.items() if k != "joint_vel"})
-    with pytest.raises(InvalidValueError):
-        side.observe({**readings, "joint_vel": np.full(12, np.nan)})
-
-
-def test_a_frame_reads_and_writes_what_the_messages_do():
-    from rfx.errors import CodecError
-    from rfx.go2.low_frame import LowFrame
-
-    state = LowState(tick=9)
-    state.set_motors(q=np.arange(12), dq=-np.arange(12), tau_est=0.5, temperature=41)
-    frame = LowFrame()
-    numbers = frame.read(state.to_cdr())
-    np.testing.assert_array_equal(numbers["q"], state.q)
-    np.testing.assert_array_equal(numbers["dq"], state.dq)
-    assert numbers["tick"] == 9
-    with pytest.raises(CodecError, match="length"):
-        frame.read(b"")
-    wanted = LowCmd(reserve=3)
-    wanted.set_motors(q=1.0, dq=2.0, tau=3.0, kp=4.0, kd=5.0)
-    assert frame.write(np.repeat([[1.0], [2], [3], [4], [5]], 12, 1), 3) == wanted.to_cdr()
 
 
 def test_a_link_by_way_of_python_that_was_closed_carries_nothing_any_more():

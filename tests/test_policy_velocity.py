@@ -1,21 +1,19 @@
 """Policies that see the trunk's velocity: the tick estimates it, against the simulation's truth, and ends where it cannot."""
 
-import contextlib
 import dataclasses
 import importlib.util
 import json
 import pickle
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from policy_robots import WIDE, NumberRobot, random_policy, save_holder
+from policy_robots import WIDE, NumberRobot, random_policy, save_holder, simulated
 
 from rfx.cli import main
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, InvalidValueError
 from rfx.go2 import Go2Config, McapReader, SimulatedGo2, check_log, run_policy, topics
-from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.backends.cyclone import LOOPBACK
 from rfx.go2.command_source import CommandSource
 from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.link import PythonLink
@@ -30,7 +28,6 @@ from rfx.nn import PolicyContract, write_contract
 from rfx.nn.compiled import CompiledPolicy
 from rfx.nn.files import read_policy_directory, write_policy_directory
 from rfx.robots.layouts import ObservationLayout, ObservationTerm, PolicyLayout
-from rfx.sim import make_plant
 from rfx.sim.odometry import VelocityEstimator
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "08_run_policy_on_go2.py"
@@ -84,28 +81,17 @@ class NoisyGo2(SimulatedGo2):
         self.faults.measure = measured
 
 
-@contextlib.contextmanager
-def simulated(domain_id, plant="mujoco", lockstep=True, **options):
+def noisy(domain_id, plant="mujoco", lockstep=True, **options):
     if plant == "mujoco":
         pytest.importorskip("mujoco", reason="mujoco-core is not installed")
-    made = make_plant(plant)
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        timeout_s = 20.0 if lockstep else 0.2
-        robot = NoisyGo2(made, domain, lockstep=lockstep, command_timeout_s=timeout_s, **options)
-        thread = threading.Thread(target=robot.run)
-        thread.start()
-        try:
-            yield robot
-        finally:
-            robot.stop()
-            thread.join()
+    return simulated(domain_id, plant, lockstep, pose=None, kind=NoisyGo2, timeout_s=0.2, **options)
 
 
 def walk(domain_id, walker, log, native=True, **options):
     """The run, and the true velocities of the trunk by the tick of the state that carried them."""
     truth = {}
     options = {"seconds": 3.0, "ramp_s": 0.5, "settle_s": 0.2, "finish": "damp", "damp_s": 0.02, **options}
-    with simulated(domain_id, watch=lambda s: truth.update({round(1000 * s.time): s.velocity_body})) as robot:
+    with noisy(domain_id, watch=lambda s: truth.update({round(1000 * s.time): s.velocity_body})) as robot:
         config = Go2Config.loopback(domain_id, lockstep=True)
         run = run_policy(walker, COMMANDS, config, log=log, native=native, base_lin_vel="estimate", **options)
         start = robot.plant.state.position
@@ -346,7 +332,7 @@ def test_the_refusal_says_how_to_turn_it_on(tmp_path):
 
 def test_a_robot_without_foot_forces_lies_down_again(domain_id, tmp_path):
     path = save_holder(tmp_path / "lin", "playground")
-    with simulated(domain_id, "joint"):
+    with noisy(domain_id, "joint"):
         short = {"ramp_s": 0.2, "settle_s": 0.04, "lie_s": 0.1, "damp_s": 0.02, "seconds": 0.2}
         config = Go2Config.loopback(domain_id, lockstep=True)
         run = run_policy(path, config=config, log=tmp_path / "a", base_lin_vel=VelocityEstimator(light=20.0), **short)
@@ -359,7 +345,7 @@ def test_a_robot_without_foot_forces_lies_down_again(domain_id, tmp_path):
 def test_the_command_line_estimates_it(domain_id, walker, tmp_path, capsys):
     line = ["robot", "run", str(walker), "--seconds", "0.1", "--finish", "damp", "--domain", str(domain_id)]
     line += ["--interface", LOOPBACK, "--lockstep", "--json"]
-    with simulated(domain_id):
+    with noisy(domain_id):
         assert main([*line, "--estimate-velocity", "--foot-force", "10", "40"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["stages"]["estimate"]["count"] == told["ticks"]

@@ -54,19 +54,20 @@ def test_states_come_one_by_one_and_end(log):
 def test_a_control_loop_runs_over_a_recording_as_over_a_robot(log):
     sent = []
     backend = RecordedBackend(log, lambda *message: sent.append(message))
-    go2 = Go2(Go2Config().with_limits(stale_s=60.0), backend)
-    assert go2.wait_state(0.0)
-    cmd = LowCmd()
+    with Go2(Go2Config().with_limits(stale_s=60.0), backend) as go2:
+        assert go2.wait_state(0.0)
+        cmd = LowCmd()
 
-    def tick(iteration, dt):
-        cmd.set_motors(q=go2.low_state().q * 2)
-        go2.send(cmd)
-        return True
+        def tick(iteration, dt):
+            cmd.set_motors(q=go2.low_state().q * 2)
+            go2.send(cmd)
+            return True
 
-    loop = ControlLoop(500.0, tick, clock=RobotClock(go2, alive=backend.is_connected))
-    with pytest.raises(RfxConnectionError, match="gone"):
-        loop.run()
-    decoded = [LowCmd.from_cdr(data).q[0] for _, data in sent]
+        loop = ControlLoop(500.0, tick, clock=RobotClock(go2, alive=backend.is_connected))
+        with pytest.raises(RfxConnectionError, match="gone"):
+            loop.run()
+        commands = list(sent)
+    decoded = [LowCmd.from_cdr(data).q[0] for _, data in commands]
     assert decoded == pytest.approx([2 * i / 100 for i in range(TICKS)])
     assert {topic for topic, _ in sent} == {topics.LOW_CMD}
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from producers import transition, whole
 
 from rfx.buffers import Column, ReplayBuffer
 from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidValueError, ShapeError
@@ -15,34 +16,11 @@ from rfx.errors import ConfigError, DTypeError, EmptyBufferError, InvalidValueEr
 KEYS = ("obs", "actions", "rewards", "terminated", "truncated", "next_obs")
 
 
-def transition(i, d=3, a=2):
-    return (
-        np.full(d, i, np.float32),
-        np.full(a, -i, np.float32),
-        float(i),
-        i % 2 == 0,
-        i % 3 == 0,
-        np.full(d, i + 0.5, np.float32),
-    )
-
-
 def filled(n, capacity=None, **options):
     buffer = ReplayBuffer(capacity or n, 3, 2, **options)
     for i in range(n):
         buffer.push(*transition(i))
     return buffer
-
-
-def whole(batch):
-    """Whether each row is one transition: all of its columns belong together."""
-    i = batch["rewards"]
-    return (
-        (batch["obs"] == i[:, None]).all()
-        and (batch["actions"] == -i[:, None]).all()
-        and (batch["next_obs"] == i[:, None] + 0.5).all()
-        and (batch["terminated"] == (i % 2 == 0)).all()
-        and (batch["truncated"] == (i % 3 == 0)).all()
-    )
 
 
 class Model(RuleBasedStateMachine):

@@ -3,38 +3,26 @@
 import threading
 
 import pytest
+from simulated_robots import simulated
 from waiting import wait_for
 
 from rfx.errors import HardwareError
 from rfx.go2 import Go2, Go2Config
-from rfx.go2.simulated import SimulatedGo2
 from rfx.go2.topics import SportApi
-from rfx.sim import make_plant
 from rfx.skills import Caller, Go2Robot, Go2Skills, KinematicGo2, SkillError, SkillLimits
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
-
-from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 
 
 @pytest.fixture
 def link(domain_id):
     """A simulated robot on its feet, without physics, in real time; the requests it got; a client."""
-    plant, asked = make_plant("joint"), []
-    plant.reset("stand")
-    with CycloneDomain(domain_id, LOOPBACK) as domain:
-        robot = SimulatedGo2(plant, domain, mode="normal")
-        robot.sport._on_feet()
+    asked = []
+    with simulated(domain_id, pose="stand", mode="normal") as robot:
         answer = robot.sport.handle
         robot.sport.handle = lambda api_id, parameter: (asked.append(api_id), answer(api_id, parameter))[1]
-        thread = threading.Thread(target=robot.run)
-        thread.start()
-        try:
-            with Go2.connect(Go2Config.loopback(domain_id).with_timeouts(rpc_s=1.0)) as go2:
-                yield robot, asked, go2
-        finally:
-            robot.stop()
-            thread.join(20)
+        with Go2.connect(Go2Config.loopback(domain_id).with_timeouts(rpc_s=1.0)) as go2:
+            yield robot, asked, go2
 
 
 def test_the_client_over_dds_is_driven_and_stopped(link):

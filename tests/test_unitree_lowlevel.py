@@ -1,7 +1,8 @@
 """Unitree's low-level classes against our simulated robot: they free its motors, stand it up and read its states."""
 
 import pytest
-from unitree_here import Running, needs_sdk, run_script
+from simulated_robots import running
+from unitree_here import needs_sdk, run_script
 
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.simulated import SimulatedGo2
@@ -67,7 +68,7 @@ def test_unitrees_low_level_classes_free_the_motors_and_stand_our_robot_up(domai
     pytest.importorskip("mujoco", reason="mujoco-core is not installed")
     with (
         CycloneDomain(domain_id, LOOPBACK) as domain,
-        Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal", command_timeout_s=5.0)) as robot,
+        running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal", command_timeout_s=5.0)) as robot,
     ):
         got = run_script(STAND, domain_id)
         assert robot.mode == "commanded"

@@ -1,7 +1,8 @@
 """Unitree's own Python SDK against our simulated robot: it asks, our robot answers and moves. Skipped without it."""
 
 import pytest
-from unitree_here import Running, needs_sdk, run_script
+from simulated_robots import running
+from unitree_here import needs_sdk, run_script
 
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.simulated import SimulatedGo2
@@ -57,7 +58,7 @@ def test_unitrees_sport_client_stands_walks_sits_and_lies_down_our_robot(domain_
     pytest.importorskip("mujoco", reason="mujoco-core is not installed")
     with (
         CycloneDomain(domain_id, LOOPBACK) as domain,
-        Running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal")) as robot,
+        running(SimulatedGo2(make_plant("mujoco"), domain, mode="normal")) as robot,
     ):
         got = run_script(SCRIPT, domain_id)
     assert got.pop("mode") == "normal"

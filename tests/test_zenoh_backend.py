@@ -8,8 +8,11 @@ import threading
 
 import numpy as np
 import pytest
+import sport_robots
 import test_client
+import test_sport_calls
 import test_sport_client
+import test_sport_walking
 from bridged import bridge_on, free_endpoint
 from waiting import wait_for
 
@@ -41,15 +44,19 @@ AGAIN = {
     test_sport_client: [
         "test_it_stands_walks_stops_and_sits",
         "test_damping_goes_to_whoever_drives_the_motors",
+        "test_each_method_asks_for_its_function",
+        "test_codes_are_decoded",
+        "test_a_released_mode_says_so",
+    ],
+    test_sport_walking: [
         "test_a_velocity_is_sent_again_until_it_is_changed",
         "test_velocities_are_clamped_to_the_stated_limits",
         "test_what_is_no_velocity_is_refused_and_the_robot_goes_on_as_before",
         "test_a_caller_that_falls_silent_stops_the_robot",
         "test_zero_velocity_stops",
         "test_leaving_the_with_block_by_an_error_stops_a_walking_robot",
-        "test_each_method_asks_for_its_function",
-        "test_codes_are_decoded",
-        "test_a_released_mode_says_so",
+    ],
+    test_sport_calls: [
         "test_the_state_shows_sport_mode_and_hand_controller",
     ],
 }
@@ -61,8 +68,8 @@ walker = test_sport_client.walker
 @pytest.fixture
 def link(request, domain_id):
     """The fixture of the module that the test is from."""
-    source = test_sport_client if request.function.__module__ == "test_sport_client" else test_client
-    with source.Robot(domain_id) as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
+    start = test_client.Robot if request.function.__module__ == "test_client" else sport_robots.sport_robot
+    with start(domain_id) as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
         yield robot, go2
 
 

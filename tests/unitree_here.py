@@ -8,7 +8,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -50,20 +49,3 @@ def run_script(script, domain_id, timeout=240):
     done = subprocess.run(command(script, domain_id), capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
-
-
-class Running:
-    """A simulated robot that runs in a thread."""
-
-    def __init__(self, robot):
-        self.robot = robot
-        self.thread = threading.Thread(target=robot.run)
-
-    def __enter__(self):
-        self.thread.start()
-        return self.robot
-
-    def __exit__(self, *what):
-        self.robot.stop()
-        self.thread.join(10)
-        assert not self.thread.is_alive()

@@ -46,6 +46,7 @@ class PendingCall:
         self._began = time.monotonic()
         self._timeout = timeout
         self._done = threading.Event()
+        self._resend_at, self._resend_wait = self._began + _RESEND_S, _RESEND_S
         self._heard = -1.0  # when the server that took it was heard
         self._taken = -1.0
         self._server = 0
@@ -54,36 +55,45 @@ class PendingCall:
 
     @property
     def done(self) -> bool:
-        """Whether there is an answer or an error, or it was cancelled."""
+        """Whether there is an answer or an error, or it was cancelled.
+
+        Who asks this again and again waits as in :meth:`result`: the request is sent again until a server has it, and the
+        call ends when its time is over.
+        """
+        self._tend()
         return self._done.is_set()
 
     def result(self) -> Any:
         """Wait for the answer and return it; errors as of :meth:`ServiceClient.call`. Ctrl+C cancels the call."""
-        resend, wait = self._began + _RESEND_S, _RESEND_S
         try:
             while not self._done.is_set():
-                now = time.monotonic()
-                left = self._began + self._timeout - now
-                if left <= 0:
-                    self._client._give_up(self, "timeouts", RfxTimeoutError(self._why_no_answer()))
-                elif self._client.closed:
-                    self._client._give_up(
-                        self, "cancelled", InvalidStateError(f"the client of {self._client.key} was closed")
-                    )
-                elif self._taken < 0 and now >= resend:
-                    self._client._resend(self._request)
-                    wait = min(2 * wait, _RESEND_MOST_S)
-                    resend = now + wait
-                elif self._taken >= 0 and now - self._heard > self._client.lost_after_s:
-                    self._client._give_up(self, "gone", ServiceGoneError(self._why_gone()))
-                else:
-                    self._done.wait(min(left, 0.25, wait))
+                self._done.wait(self._tend())
         except BaseException:
             self.cancel()
             raise
         if self._error is not None:
             raise self._error
         return self._value
+
+    def _tend(self) -> float:
+        """Do what is due; returns for how long nothing more will be (s)."""
+        if self._done.is_set():
+            return 0.0
+        now = time.monotonic()
+        left = self._began + self._timeout - now
+        if left <= 0:
+            self._client._give_up(self, "timeouts", RfxTimeoutError(self._why_no_answer()))
+        elif self._client.closed:
+            self._client._give_up(self, "cancelled", InvalidStateError(f"the client of {self._client.key} was closed"))
+        elif self._taken < 0 and now >= self._resend_at:
+            self._client._resend(self._request)
+            self._resend_wait = min(2 * self._resend_wait, _RESEND_MOST_S)
+            self._resend_at = now + self._resend_wait
+        elif self._taken >= 0 and now - self._heard > self._client.lost_after_s:
+            self._client._give_up(self, "gone", ServiceGoneError(self._why_gone()))
+        else:
+            return min(left, 0.25, self._resend_wait)
+        return 0.0
 
     def cancel(self) -> bool:
         """Give the call up and tell the server; False where it was over before."""
@@ -106,7 +116,7 @@ class PendingCall:
         return f"the server of {self._client.key} took the call and is silent for {silent:.1f} s: it has died or hangs"
 
     def __repr__(self) -> str:
-        state = "done" if self.done else "taken" if self._taken >= 0 else "sent"
+        state = "done" if self._done.is_set() else "taken" if self._taken >= 0 else "sent"
         return f"PendingCall({self._client.key!r}, {self._number}, {state})"
 
 

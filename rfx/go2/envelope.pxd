@@ -1,11 +1,11 @@
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t
 
-from rfx.kernels.envelope cimport EnvelopeBounds, EnvelopeEvent, EnvelopeMeasured
+from rfx.go2.safety_account cimport SafetyAccount, tally_t
+from rfx.kernels.envelope cimport EnvelopeBounds, EnvelopeMeasured
 
 cdef enum:
     MOTORS = 12
-    EVENTS = 256
 
 
 cdef class SafetyEnvelope:
@@ -18,18 +18,11 @@ cdef class SafetyEnvelope:
     cdef uint32_t[12] lost
     cdef uint32_t[12] before        # marks of the last command
     cdef uint32_t before_all
-    cdef uint32_t latched
-    cdef uint32_t met               # every kind there ever was, and those that were told of
-    cdef uint32_t reported
     cdef uint32_t tick
     cdef bint started
-    cdef int64_t[144] counted       # (ENV_KINDS, 12)
-    cdef int64_t commands
-    cdef int64_t damped
-    cdef EnvelopeEvent[256] events_
-    cdef int64_t n_events
-    cdef object reporter
-    cdef cython.pymutex lock        # over all that is C and changes; held around C only
+    cdef SafetyAccount account      # what is told; others may write into it, too
+    cdef tally_t begun              # the account when this envelope came to it
+    cdef cython.pymutex lock        # over the rest that is C and changes; held around C only
 
     # For code without the GIL. `command` is (5, 12): q, dq, tau, kp, kd; it is brought inside of the bounds, or becomes
     # damping. `measured.losses` is not read: `lost` is the robot's counter. Returns 0 where nothing was done, else marks
@@ -41,4 +34,3 @@ cdef class SafetyEnvelope:
     cdef void note(self, const double* asked, const double* sent, const EnvelopeMeasured* m, uint32_t* marks,
                    uint32_t seen) noexcept nogil
     cdef object verdict(self, uint32_t seen, low, double age)
-    cdef void add_event(self, EnvelopeEvent event) noexcept nogil

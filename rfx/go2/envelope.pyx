@@ -9,6 +9,7 @@ from libc.math cimport NAN, cos
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from rfx.go2.safety_account cimport SafetyAccount, tally_t
 from rfx.go2.wire cimport Struct
 from rfx.kernels.envelope cimport (
     ENV_BOUNDS,
@@ -26,12 +27,13 @@ from rfx.kernels.envelope cimport (
     envelope_losses,
     envelope_robot_event,
 )
+from rfx.kernels.seqlock cimport word_add, word_load, word_store
 
 import numpy as np
 
 from rfx import arrays
 from rfx.errors import DTypeError
-from rfx.go2.events import KINDS, Reporter, SafetyEvent, Verdict, words
+from rfx.go2.events import KINDS, Verdict, words
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.messages import SERVO, LowCmd, LowState, MotorCmd, MotorState
 from rfx.robots.go2 import MOTOR_NAMES
@@ -135,6 +137,10 @@ cdef class SafetyEnvelope:
     ('FR_hip', 'FR_thigh')
     """
 
+    def __cinit__(self, limits=None):
+        self.account = SafetyAccount()
+        memset(&self.begun, 0, sizeof(tally_t))
+
     def __init__(self, limits=None):
         limits = SafetyLimits() if limits is None else limits
         if not isinstance(limits, SafetyLimits):
@@ -153,10 +159,6 @@ cdef class SafetyEnvelope:
         self.bounds.stale_ns = <int64_t>(1e9 * <double>limits.stale_s)
         self.bounds.losses = limits.lost_states
         self.damping_kd = <float><double>limits.damping_kd
-        self.reporter = Reporter()
-        memset(self.counted, 0, sizeof(self.counted))
-        self.commands = self.damped = self.n_events = 0
-        self.met = self.reported = 0
         self.started = False
         self.reset()
 
@@ -167,26 +169,24 @@ cdef class SafetyEnvelope:
         cdef EnvelopeMeasured m = measured[0]
         cdef double[60] asked
         cdef uint32_t[12] marks
-        cdef uint32_t seen
+        cdef uint32_t seen, held
         memcpy(asked, command, sizeof(asked))
         with self.lock:
             self.observe_losses(lost, tick)
             m.losses = self.losses
             seen = envelope_check(command, &m, &self.bounds, marks, MOTORS)
-            self.latched |= seen & ENV_LATCHED
-            if seen & ENV_DAMP or self.latched:
+            held = <uint32_t>word_load(&self.account.held) | (seen & ENV_LATCHED)
+            if seen & ENV_DAMP or held:
                 envelope_damping(command, self.last, self.damping_kd, MOTORS)
-                self.damped += 1
+                word_add(&self.account.damped, 1)
             else:
                 seen |= envelope_clamp(command, self.last, &m, &self.bounds, marks, MOTORS)
-            self.commands += 1
+            word_add(&self.account.commands, 1)
             if seen:
-                self.met |= seen
-                envelope_count(self.counted, marks, seen, MOTORS)
                 self.note(asked, command, &m, marks, seen)
             memcpy(self.before, marks, sizeof(marks))
             self.before_all = seen
-            return seen | self.latched
+            return seen | held
 
     cdef void observe_c(self, const uint32_t* lost, uint32_t tick) noexcept nogil:
         with self.lock:
@@ -203,22 +203,26 @@ cdef class SafetyEnvelope:
 
     cdef void note(self, const double* asked, const double* sent, const EnvelopeMeasured* m, uint32_t* marks,
                    uint32_t seen) noexcept nogil:
-        # Keep what began with this command: what went on from the one before is counted, not listed.
+        # Count all of it, and list what began with this command, not what went on from the one before.
+        cdef EnvelopeEvent event
         cdef Py_ssize_t i, k
         cdef uint32_t new = seen & ~self.before_all
-        for k in range(ENV_PER_JOINT, ENV_KINDS):
-            if (new >> k) & 1:
-                self.add_event(envelope_robot_event(m, k))
-        for i in range(MOTORS):
-            new = marks[i] & ~self.before[i]
-            for k in range(ENV_PER_JOINT):
+        with self.account.lock:
+            self.account.met |= seen
+            word_store(&self.account.held, word_load(&self.account.held) | (seen & ENV_LATCHED))
+            envelope_count(self.account.counted, marks, seen, MOTORS)
+            for k in range(ENV_PER_JOINT, ENV_KINDS):
                 if (new >> k) & 1:
-                    self.add_event(envelope_joint_event(asked, sent, m, i, k, MOTORS))
-
-    cdef void add_event(self, EnvelopeEvent event) noexcept nogil:
-        event.tick = self.tick
-        self.events_[self.n_events % EVENTS] = event
-        self.n_events += 1
+                    event = envelope_robot_event(m, k)
+                    event.tick = self.tick
+                    self.account.add_event(event)
+            for i in range(MOTORS):
+                new = marks[i] & ~self.before[i]
+                for k in range(ENV_PER_JOINT):
+                    if (new >> k) & 1:
+                        event = envelope_joint_event(asked, sent, m, i, k, MOTORS)
+                        event.tick = self.tick
+                        self.account.add_event(event)
 
     # -- Python
 
@@ -277,8 +281,9 @@ cdef class SafetyEnvelope:
     cdef object verdict(self, uint32_t seen, low, double age):
         cdef uint32_t latched, now
         cdef uint32_t[12] marks
+        latched = <uint32_t>word_load(&self.account.held)
         with self.lock:
-            latched, now = self.latched, self.before_all
+            now = self.before_all
             memcpy(marks, self.before, sizeof(marks))
         joints = {
             KINDS[k]: tuple([MOTOR_NAMES[i] for i in range(MOTORS) if (marks[i] >> k) & 1]) if k < ENV_PER_JOINT else ()
@@ -308,31 +313,41 @@ cdef class SafetyEnvelope:
         """Let commands through again after a reason that holds; one that is still there comes back at once."""
         cdef Py_ssize_t i
         with self.lock:
-            self.latched = self.before_all = 0
+            self.before_all = 0
             for i in range(MOTORS):
                 self.last[i] = NAN
                 self.losses[i] = 0
                 self.before[i] = 0
+        with self.account.lock:
+            word_store(&self.account.held, 0)
+
+    def beside(self, limits=None):
+        """Return an envelope for another path of commands to the same robot, with one account of what both do.
+
+        What the new one does is in the ``counts``, ``events``, ``latched`` and log of this one at once; itself it shows what
+        came to the account since it was made. Steps and lost motors are each one's own.
+
+        Parameters
+        ----------
+        limits : SafetyLimits, optional
+            By default this one's.
+        """
+        cdef SafetyEnvelope made = SafetyEnvelope(self.limits if limits is None else limits)
+        made.account = self.account
+        self.account.begin_anew(&made.begun)
+        return made
 
     def report(self, final=False):
         """Log what is new: the first event of a kind at once, then a summary now and then, never a line for each command.
 
         Called by :meth:`apply`; whoever lets compiled code call the envelope calls it from Python once in a while.
         """
-        cdef uint32_t met
-        with self.lock:
-            met = self.met
-        if final or met != self.reported or self.reporter.due():
-            self.reported = met
-            self.reporter.report(self, final)
+        self.account.report(final)
 
     @property
     def latched(self):
         """Reasons for damping that hold until :meth:`reset`, a tuple of names."""
-        cdef uint32_t latched
-        with self.lock:
-            latched = self.latched
-        return names_of(latched)
+        return names_of(<uint32_t>word_load(&self.account.held))
 
     @property
     def lost_motors(self):
@@ -345,54 +360,37 @@ cdef class SafetyEnvelope:
     @property
     def counts(self):
         """How often each kind was met, by kind and joint (``"robot"`` for its own), those that were."""
-        cdef int64_t[144] counted
-        with self.lock:
-            memcpy(counted, self.counted, sizeof(counted))
-        out = {}
-        for k in range(ENV_KINDS):
-            row = {MOTOR_NAMES[i] if k < ENV_PER_JOINT else "robot": counted[12 * k + i] for i in range(MOTORS)
-                   if counted[12 * k + i]}
-            if row:
-                out[KINDS[k]] = row
-        return out
+        return self.account.counts_since(&self.begun)
 
     @property
     def n_commands(self):
         """How many commands were looked at."""
-        with self.lock:
-            n = self.commands
-        return n
+        return word_load(&self.account.commands) - self.begun.commands
 
     @property
     def n_damped(self):
         """How many of them became damping."""
-        with self.lock:
-            n = self.damped
-        return n
+        return word_load(&self.account.damped) - self.begun.damped
 
     @property
     def events(self):
         """The last 256 events, oldest first: one when something begins, none while it goes on."""
-        cdef EnvelopeEvent[256] copied
-        cdef int64_t n, first, j
-        with self.lock:
-            n = self.n_events
-            memcpy(copied, self.events_, sizeof(copied))
-        first = n - EVENTS if n > EVENTS else 0
-        return [
-            SafetyEvent(
-                copied[j % EVENTS].tick, MOTOR_NAMES[copied[j % EVENTS].joint] if copied[j % EVENTS].joint >= 0 else "robot",
-                KINDS[copied[j % EVENTS].kind], copied[j % EVENTS].asked, copied[j % EVENTS].sent)
-            for j in range(first, n)]
+        cdef int64_t end
+        return self.account.events_since(self.begun.events, &end)
 
     def __reduce__(self):
-        counted = [self.counted[i] for i in range(ENV_KINDS * MOTORS)]
-        return SafetyEnvelope, (self.limits,), (counted, self.n_commands, self.n_damped, self.latched, self.met)
+        cdef tally_t now
+        self.account.read(&now)
+        counted = [now.counted[i] - self.begun.counted[i] for i in range(ENV_KINDS * MOTORS)]
+        held = <uint32_t>word_load(&self.account.held)
+        return SafetyEnvelope, (self.limits,), (counted, self.n_commands, self.n_damped, held, self.account.met)
 
     def __setstate__(self, state):
-        counted, self.commands, self.damped, self.latched, self.met = state
+        cdef tally_t tally
+        counted, tally.commands, tally.damped, held, met = state
         for i in range(ENV_KINDS * MOTORS):
-            self.counted[i] = counted[i]
+            tally.counted[i] = counted[i]
+        self.account.put_back(&tally, held, met)
 
     def __repr__(self):
         met = {kind: sum(row.values()) for kind, row in self.counts.items()}

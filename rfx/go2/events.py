@@ -125,43 +125,49 @@ def words(verdict: Verdict, limits: SafetyLimits, low: LowState, age_s: float) -
 
 
 class Reporter:
-    """Writes the envelope's actions to the log ``rfx.go2``: the first of a kind at once, then summaries."""
+    """Writes the envelopes' actions to the log ``rfx.go2``: the first of a kind at once, then summaries."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._told: set[str] = set()
         self._said: dict[str, int] = {}
+        self._next = 0  # the number of the first event that was not looked at
         self._summed_s = -math.inf
 
     def __repr__(self) -> str:
         return f"Reporter(said={self._said})"
 
+    def begin(self) -> None:
+        """Tell of the first of each kind again: somebody else commands now."""
+        with self._lock:
+            self._told.clear()
+
     def due(self) -> bool:
         """Whether it is time for a summary, should there be news."""
         return time.monotonic() - self._summed_s >= SUMMARY_S
 
-    def report(self, envelope: Any, final: bool = False) -> None:
+    def report(self, account: Any, final: bool = False) -> None:
         """Say what is new since the last time."""
         if not self._lock.acquire(blocking=False):
             return  # somebody else is at it
         try:
-            totals = {kind: sum(row.values()) for kind, row in envelope.counts.items()}
-            first = [kind for kind in totals if kind not in self._said]
-            now = time.monotonic()
+            events, self._next = account.news(self._next)
+            totals = {kind: sum(row.values()) for kind, row in account.counts().items()}
+            first = [event for event in events if event.what not in self._told]
             if first:
-                for event in envelope.events:
-                    if event.what in first:
-                        first.remove(event.what)
-                        change = "" if math.isnan(event.sent) else f", sent {event.sent:g}"
-                        log.warning(
-                            "envelope: %s of %s at tick %d: %g%s",
-                            event.what, event.joint, event.tick, event.asked, change,
-                        )  # fmt: skip
-                self._summed_s = now
+                for event in first:
+                    if event.what in self._told:
+                        continue
+                    self._told.add(event.what)
+                    change = "" if math.isnan(event.sent) else f", sent {event.sent:g}"
+                    log.warning(
+                        "envelope: %s of %s at tick %d: %g%s",
+                        event.what, event.joint, event.tick, event.asked, change,
+                    )  # fmt: skip
             elif totals != self._said and (final or self.due()):
                 log.warning("envelope: so far %s", ", ".join(f"{kind} {n} times" for kind, n in totals.items()))
-                self._summed_s = now
             else:
                 return
-            self._said = totals
+            self._said, self._summed_s = totals, time.monotonic()
         finally:
             self._lock.release()

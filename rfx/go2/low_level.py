@@ -46,7 +46,10 @@ class LowLevelCommands(EmergencyStop):
 
     @property
     def safety(self) -> SafetyEnvelope:
-        """The envelope: its limits, what it did (``counts``, ``events``), what holds (``latched``, ``reset()``)."""
+        """The envelope: its limits, what it did (``counts``, ``events``), what holds (``latched``, ``reset()``).
+
+        What :func:`rfx.go2.run_policy` bounds on this robot is counted here, too, while it runs.
+        """
         return self._safety
 
     # -- one command

@@ -1,6 +1,7 @@
 """Run a policy on a Go2: check its contract, take the motors, stand up, let it act, lie down, report."""
 
 import contextlib
+import itertools
 import math
 import os
 import threading
@@ -16,7 +17,6 @@ from rfx.go2.backends.links import open_link
 from rfx.go2.client import Go2
 from rfx.go2.command_source import CommandSource
 from rfx.go2.config import Go2Config
-from rfx.go2.envelope import SafetyEnvelope
 from rfx.go2.limits import SafetyLimits
 from rfx.go2.policy_feeds import Driver, Feeder, TickLog
 from rfx.go2.policy_run import PolicyRun
@@ -32,6 +32,7 @@ from rfx.sim.odometry import VelocityEstimator
 
 LOCKSTEP_PATIENCE_S = 60.0  # a simulation may be held up by a slow machine for long
 WATCH_S = 0.1
+REPORT_EVERY = 50  # in lockstep: ticks between two looks for what the log should tell
 DAMPING_KINDS = ("command", "overspeed", "temperature", "lost", "measured", "tilt", "stale")
 
 
@@ -115,7 +116,8 @@ def run_policy(
     config : Go2Config, optional
         How to reach the robot; not with ``go2``.
     go2 : Go2, optional
-        A robot that is connected already; it stays so.
+        A robot that is connected already; it stays so. ``go2.safety`` shows what the envelope does, while the policy runs and
+        after it; a reason that holds then goes on holding.
     seconds : float, optional
         How long the policy acts; without, until it is stopped.
     finish : {"lie", "damp"}
@@ -170,7 +172,7 @@ def run_policy(
         go2.stop_sending()
         stack.enter_context(go2._motors.motion())  # a stop from here on keeps the policy from driving
         go2.take_low_level()
-        envelope = SafetyEnvelope(go2.config.limits if limits is None else limits)
+        envelope = go2.safety.beside(limits)
         link = open_link(go2.backend, native)
         stack.callback(link.close)
         ring = None if log is None else RecordRing()
@@ -255,11 +257,13 @@ def _velocity_source(given: Any, patience_s: float) -> tuple[Callable[[], Any] |
 def _run_lockstep(tick: PolicyTick, feeder: Feeder) -> None:
     """Answer state by state; what callables say is asked for between two ticks, so that the run can be repeated."""
     asked = False
-    while True:
+    for n in itertools.count():
         try:
             feeder.ask()
             if not tick.step():
                 return
+            if n % REPORT_EVERY == 0:
+                tick.envelope.report()
         except KeyboardInterrupt:
             if asked:
                 _brake(tick)

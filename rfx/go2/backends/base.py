@@ -1,10 +1,14 @@
-"""What a way to the robot must offer."""
+"""What a way to the robot must offer, and what all of them need."""
 
-from typing import Protocol, runtime_checkable
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from rfx.control import Histogram
+from rfx.errors import CodecError
 from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
 
+Message = TypeVar("Message", Response, SportModeState)
 STAGES = ("take", "decode", "encode", "write")
 
 
@@ -20,8 +24,51 @@ class StageTimes:
         self.last_ns[stage] = ns
         self.histograms[stage].record(ns)
 
+    def send(self, cmd: LowCmd, write: Callable[[bytes], object]) -> None:
+        """Encode a command, with its checksum, hand it to ``write``, and record both durations."""
+        t0 = time.perf_counter_ns()
+        data = cmd.to_cdr()
+        t1 = time.perf_counter_ns()
+        write(data)
+        self.add("encode", t1 - t0)
+        self.add("write", time.perf_counter_ns() - t1)
+
     def __repr__(self) -> str:
         return f"StageTimes({', '.join(f'{k}={v / 1000:.1f} us' for k, v in self.last_ns.items())})"
+
+
+def decoded(kind: type[Message], data: bytes | None) -> Message | None:
+    """Return a message of this kind; None where nothing came, or nothing valid."""
+    if data is None:
+        return None
+    try:
+        return kind.from_cdr(data)
+    except CodecError:
+        return None
+
+
+class StateDecoder:
+    """Decodes low-level states, and counts and words those that are not valid."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self.last_refusal = ""
+
+    def decode(self, data: bytes) -> LowState | None:
+        """Return the state; None where it is none, or its checksum is wrong."""
+        try:
+            state = LowState.from_cdr(data)
+            if not state.crc_ok:
+                raise CodecError(f"checksum {state.crc:08x} where {state.compute_crc():08x} is right")
+        except CodecError as error:
+            self.refuse(error)
+            return None
+        return state
+
+    def refuse(self, error: CodecError) -> None:
+        """Count a message that is not valid."""
+        self.refused += 1
+        self.last_refusal = str(error)
 
 
 @runtime_checkable

@@ -1,26 +1,23 @@
 """The link to a robot over CycloneDDS. No thread of its own: whoever wants a state takes it."""
 
-import contextlib
 import threading
 import time
 
-from rfx.errors import CodecError
 from rfx.go2 import topics
-from rfx.go2.backends.base import StageTimes
+from rfx.go2.backends.base import StageTimes, StateDecoder, decoded
 from rfx.go2.backends.cyclone import CycloneDomain, RawReader, RawWriter
 from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
 
 RPC_DEPTH = 32
 
 
-class CycloneReceiver:
+class CycloneReceiver(StateDecoder):
     """Takes, checks and decodes low-level states."""
 
     def __init__(self, reader: RawReader, times: StageTimes) -> None:
+        super().__init__()
         self._reader = reader
         self._times = times
-        self.refused = 0
-        self.last_refusal = ""
 
     def __repr__(self) -> str:
         return f"CycloneReceiver({self._reader!r}, refused={self.refused})"
@@ -44,22 +41,9 @@ class CycloneReceiver:
         self._times.add("take", t1 - t0)
         newest = None
         for data in samples:
-            newest = self._decode(data) or newest
+            newest = self.decode(data) or newest
         self._times.add("decode", time.perf_counter_ns() - t1)
         return newest
-
-    def _decode(self, data: bytes) -> LowState | None:
-        try:
-            state = LowState.from_cdr(data)
-        except CodecError as error:
-            self.refused += 1
-            self.last_refusal = str(error)
-            return None
-        if not state.crc_ok:
-            self.refused += 1
-            self.last_refusal = f"checksum {state.crc:08x} where {state.compute_crc():08x} is right"
-            return None
-        return state
 
 
 class CycloneBackend:
@@ -84,12 +68,7 @@ class CycloneBackend:
 
     def publish_low_cmd(self, cmd: LowCmd) -> None:
         """Send a low-level command; its checksum is computed and stored."""
-        t0 = time.perf_counter_ns()
-        data = cmd.to_cdr()
-        t1 = time.perf_counter_ns()
-        self._commands.write(data)
-        self.times.add("encode", t1 - t0)
-        self.times.add("write", time.perf_counter_ns() - t1)
+        self.times.send(cmd, self._commands.write)
 
     def _service(self, name: str) -> tuple[RawWriter, RawReader]:
         """Where a service is asked and where it answers; made when it is first needed."""
@@ -108,11 +87,8 @@ class CycloneBackend:
     def responses(self, service: str, timeout_s: float) -> list[Response]:
         """Wait for answers of a service and return those that came; malformed ones are left out."""
         reader = self._service(service)[1]
-        came = []
-        for data in reader.take() if reader.wait(timeout_s) else []:
-            with contextlib.suppress(CodecError):
-                came.append(Response.from_cdr(data))
-        return came
+        came = (decoded(Response, data) for data in (reader.take() if reader.wait(timeout_s) else []))
+        return [response for response in came if response is not None]
 
     def serves(self, service: str) -> bool:
         """Whether there is anyone who takes requests to a service and answers them."""
@@ -129,13 +105,7 @@ class CycloneBackend:
 
     def sport_state(self) -> SportModeState | None:
         """Return the newest sport state that came since the last call, without waiting."""
-        data = self._sport_states.take_latest()
-        if data is None:
-            return None
-        try:
-            return SportModeState.from_cdr(data)
-        except CodecError:
-            return None
+        return decoded(SportModeState, self._sport_states.take_latest())
 
     def is_connected(self) -> bool:
         """Whether a writer of low-level states and a reader of commands are there."""

@@ -9,18 +9,17 @@ from typing import Any
 
 from rfx.errors import CodecError, InvalidStateError
 from rfx.go2 import topics
-from rfx.go2.backends.base import StageTimes
+from rfx.go2.backends.base import StageTimes, StateDecoder
 from rfx.go2.mcap_reader import McapReader
 from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
 
 
-class RecordedReceiver:
+class RecordedReceiver(StateDecoder):
     """The states of a log. Time goes on only in :meth:`recv`: each call is the next state, however long it takes."""
 
     def __init__(self, backend: "RecordedBackend") -> None:
+        super().__init__()
         self._backend = backend
-        self.refused = 0
-        self.last_refusal = ""
 
     def __repr__(self) -> str:
         return f"RecordedReceiver({self._backend!r}, refused={self.refused})"
@@ -84,16 +83,14 @@ class RecordedBackend:
         began = time.perf_counter_ns()
         for message in self._messages:
             self.time_ns = message.time_ns
-            try:
-                if message.topic == topics.SPORT_MODE_STATE:
+            if message.topic == topics.SPORT_MODE_STATE:
+                try:
                     self._sport.append(SportModeState.from_cdr(message.data))
-                    continue
-                state = LowState.from_cdr(message.data)
-                if not state.crc_ok:
-                    raise CodecError(f"checksum {state.crc:08x} where {state.compute_crc():08x} is right")
-            except CodecError as error:
-                receiver.refused += 1
-                receiver.last_refusal = str(error)
+                except CodecError as error:
+                    receiver.refuse(error)
+                continue
+            state = receiver.decode(message.data)
+            if state is None:
                 continue
             self.times.add("take", time.perf_counter_ns() - began)
             return state

@@ -12,22 +12,21 @@ from typing import Any
 
 from rfx.comm.mailbox import Mailbox
 from rfx.comm.zenoh import load, open_session
-from rfx.errors import CodecError, InvalidStateError, RfxConnectionError
+from rfx.errors import InvalidStateError, RfxConnectionError
 from rfx.go2 import presence, topics
-from rfx.go2.backends.base import StageTimes
+from rfx.go2.backends.base import StageTimes, StateDecoder, decoded
 from rfx.go2.messages import LowCmd, LowState, Request, Response, SportModeState
 
 RPC_DEPTH = 32
 
 
-class ZenohReceiver:
+class ZenohReceiver(StateDecoder):
     """Holds the newest low-level state, checks and decodes it when somebody wants it: nothing queues up."""
 
     def __init__(self, times: StageTimes) -> None:
+        super().__init__()
         self.came = Mailbox(1, "drop_oldest")
         self._times = times
-        self.refused = 0
-        self.last_refusal = ""
 
     def __repr__(self) -> str:
         return f"ZenohReceiver(taken={self.came.taken}, skipped={self.came.dropped}, refused={self.refused})"
@@ -44,7 +43,7 @@ class ZenohReceiver:
                 return None
             if data is None:
                 return None
-            state = self._decode(data)
+            state = self.decode(data)
             if state is not None:
                 return state
 
@@ -55,21 +54,13 @@ class ZenohReceiver:
         if data is None:
             return None
         self._times.add("take", time.perf_counter_ns() - t0)
-        return self._decode(data)
+        return self.decode(data)
 
-    def _decode(self, data: bytes) -> LowState | None:
+    def decode(self, data: bytes) -> LowState | None:
+        """Return the state, and record how long that took; None where it is none, or its checksum is wrong."""
         t0 = time.perf_counter_ns()
-        try:
-            state = LowState.from_cdr(data)
-        except CodecError as error:
-            self.refused += 1
-            self.last_refusal = str(error)
-            return None
+        state = super().decode(data)
         self._times.add("decode", time.perf_counter_ns() - t0)
-        if not state.crc_ok:
-            self.refused += 1
-            self.last_refusal = f"checksum {state.crc:08x} where {state.compute_crc():08x} is right"
-            return None
         return state
 
 
@@ -157,12 +148,7 @@ class ZenohBackend:
                     raise RfxConnectionError(
                         f"nobody takes {topics.LOW_CMD} at {self.endpoint}: does the bridge deny it?"
                     )
-            t0 = time.perf_counter_ns()
-            data = cmd.to_cdr()
-            t1 = time.perf_counter_ns()
-            self._commands.put(data)
-            self.times.add("encode", t1 - t0)
-            self.times.add("write", time.perf_counter_ns() - t1)
+            self.times.send(cmd, self._commands.put)
 
     def _service(self, name: str) -> tuple[Any, Mailbox]:
         """Where a service is asked and where it answers; made when it is first needed."""
@@ -185,11 +171,8 @@ class ZenohBackend:
         """Wait for answers of a service and return those that came; malformed ones are left out."""
         answers = self._service(service)[1]
         first = answers.get(timeout_s)
-        came = []
-        for data in [] if first is None else [first, *answers.drain()]:
-            with contextlib.suppress(CodecError):
-                came.append(Response.from_cdr(data))
-        return came
+        came = (decoded(Response, data) for data in ([] if first is None else [first, *answers.drain()]))
+        return [response for response in came if response is not None]
 
     def serves(self, service: str) -> bool:
         """Whether somebody takes requests to a service: a bridge does, also while its robot is off."""
@@ -219,13 +202,7 @@ class ZenohBackend:
 
     def sport_state(self) -> SportModeState | None:
         """Return the newest sport state that came since the last call, without waiting."""
-        data = self._sport_states.get_now()
-        if data is None:
-            return None
-        try:
-            return SportModeState.from_cdr(data)
-        except CodecError:
-            return None
+        return decoded(SportModeState, self._sport_states.get_now())
 
     def is_connected(self) -> bool:
         """Whether somebody takes low-level commands or sport requests; a bridge may deny one of them."""

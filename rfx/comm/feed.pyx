@@ -2,7 +2,9 @@
 
 cimport cython
 
+from rfx.comm.envelope cimport TransportEnvelope
 from rfx.comm.mailbox cimport Mailbox, rfx_step_back
+from rfx.comm.post cimport Inbox
 
 import threading
 from time import monotonic, sleep
@@ -37,7 +39,8 @@ cdef class Feed:
         Of a session: those that are open.
     """
 
-    cdef object subscriber, receive, more, inbox, ended, bell, thread
+    cdef object subscriber, receive, more, ended, bell, thread
+    cdef Inbox inbox
     cdef Mailbox mailbox
     cdef set feeds
     cdef bint patient           # whether what comes waits for room in the mailbox
@@ -47,7 +50,7 @@ cdef class Feed:
     cdef bint over
     cdef cython.pymutex lock    # around the four flags; held around C code only
 
-    def __init__(self, subscriber not None, inbox not None, Mailbox mailbox not None, ended not None, set feeds not None):
+    def __init__(self, subscriber not None, Inbox inbox not None, Mailbox mailbox not None, ended not None, set feeds not None):
         handler = subscriber.handler
         self.subscriber, self.receive, self.more = subscriber, handler.recv, handler.try_recv
         self.inbox, self.mailbox, self.ended, self.feeds = inbox, mailbox, ended, feeds
@@ -102,6 +105,10 @@ cdef class Feed:
             return item
         while not self.over:
             self.recent = True
+            if self.patient:    # what waits leaves no room to fill
+                item = self.mailbox.poll()
+                if item is not None:
+                    return item
             if not self.grab():
                 break
             try:
@@ -110,8 +117,7 @@ cdef class Feed:
                 if item is None:
                     if self.mailbox.closed:
                         break
-                    self.inbox(self.next())
-                    item = self.mailbox.poll()
+                    item = self.straight(self.next())
             except self.ended:
                 break
             finally:
@@ -153,6 +159,14 @@ cdef class Feed:
                 return sample
         return self.receive()
 
+    cdef object straight(self, sample):
+        # what comes while nothing waits does not go by way of the mailbox; it is counted there
+        cdef TransportEnvelope made = self.inbox.read(sample)
+        if made is None or self.mailbox.pass_by():
+            return made
+        self.inbox.store(made, sample)
+        return self.mailbox.poll()
+
     cdef int settle(self) except -1:
         # what has come is in the mailbox, if nobody else is at it
         if self.over or not self.grab():
@@ -180,7 +194,7 @@ cdef class Feed:
             sample = self.more()
             if sample is None:
                 break
-            self.inbox(sample)
+            self.inbox.bring(sample)
         return 0
 
     # -- the thread of the feed
@@ -194,12 +208,12 @@ cdef class Feed:
                     self.nap()
                     continue
                 try:
-                    self.inbox(self.receive())
+                    self.inbox.bring(self.receive())
                     while not self.recent:
                         sample = self.more()
                         if sample is None:
                             break
-                        self.inbox(sample)
+                        self.inbox.bring(sample)
                 finally:
                     self.let_go(False)
             self.finish()
@@ -230,7 +244,7 @@ cdef class Feed:
                 sample = self.more()
                 if sample is None:
                     break
-                self.inbox(sample)
+                self.inbox.bring(sample)
         finally:
             self.let_go(False)
         return 0

@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_CheckExact
+from cpython.object cimport PyObject_Call
 from libc.stdint cimport uint64_t
 
 from _thread import interrupt_main
@@ -51,7 +52,7 @@ cdef class Outbox:
         """Send a message with the next of ``numbers``, and return it; none is taken where something is refused."""
         cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
         cdef bytes more, attachment
-        made.key, made.metadata, made.payload = self.key, shown(metadata), read_only(payload)
+        made.name, made.metadata, made.payload = self.key, shown(metadata), read_only(payload)
         more = b"" if metadata is None else metadata_bytes(dict(made.metadata))
         content = made.payload
         if not PyBytes_CheckExact(content):
@@ -62,7 +63,7 @@ cdef class Outbox:
         made.sequence = next(numbers)
         self.sent += 1
         attachment = packed_of(self.source, made.sequence, made.timestamp_ns, self.sent, more, made.payload)
-        self.put(content, attachment=attachment)
+        PyObject_Call(self.put, (content,), {"attachment": attachment})
         return made
 
     cdef object content_of(self, payload):
@@ -114,13 +115,6 @@ cdef class Inbox:
         Messages that lay in shared memory.
     """
 
-    cdef readonly long long refused, lost, shared
-    cdef Mailbox mailbox
-    cdef object drop, delete, guard
-    cdef object wait
-    cdef bint patient, once, near
-    cdef dict last
-
     def __init__(self, Mailbox mailbox not None, wait, zenoh, bint once=False, bint near=True):
         self.mailbox, self.wait, self.patient = mailbox, wait, wait > 0.0
         self.drop, self.delete = zenoh.CongestionControl.DROP, zenoh.SampleKind.DELETE
@@ -128,14 +122,7 @@ cdef class Inbox:
 
     def __call__(self, sample):
         """Take in a message."""
-        try:
-            if self.once:
-                with self.guard:    # what is kept may come by several links, and from here, at once
-                    self.take(sample)
-            else:    # a feed lets one thread at a time
-                self.take(sample)
-        except KeyboardInterrupt:    # Zenoh would drop it; so it is raised again where the program goes on
-            interrupt_main()
+        self.bring(sample)
 
     def hurry(self):
         """Wait no more for room."""
@@ -146,17 +133,30 @@ cdef class Inbox:
         self.hurry()
         self.mailbox.close()
 
-    cdef int take(self, sample) except -1:
-        cdef TransportEnvelope made
+    cdef int bring(self, sample) except -1:
+        try:
+            if self.once:
+                with self.guard:    # what is kept may come by several links, and from here, at once
+                    self.store(self.read(sample), sample)
+            else:    # a feed lets one thread at a time
+                self.store(self.read(sample), sample)
+        except KeyboardInterrupt:    # Zenoh would drop it; so it is raised again where the program goes on
+            interrupt_main()
+        return 0
+
+    cdef TransportEnvelope read(self, sample):
+        # None for what is refused or left out
         try:
             try:
-                made = self.opened(sample)
+                return self.opened(sample)
             except KeyboardInterrupt:    # while metadata were read; what came is not lost by it
-                made = self.opened(sample)
                 interrupt_main()
+                return self.opened(sample)
         except Exception:
             self.refused += 1
-            return 0
+            return None
+
+    cdef int store(self, TransportEnvelope made, sample) except -1:
         if made is None or self.mailbox.offer(made, True):
             return 0
         wait = self.wait
@@ -173,7 +173,7 @@ cdef class Inbox:
         cdef Header head
         cdef tuple more
         memory, attachment = self.memory(sample.payload), sample.attachment
-        made.key = str(sample.key_expr)
+        made.name = sample.key_expr
         if attachment is None:    # of a program that knows nothing of us
             if sample.kind == self.delete:
                 return None
@@ -188,7 +188,7 @@ cdef class Inbox:
             metadata, dtype, shape = more
             made.payload = memory if dtype is None else NDARRAY(shape, dtype, memory)
             made.metadata = None if metadata is None else MappingProxyType(metadata)
-        return made if self.count(head.source, made.key, head.nth) or not self.once else None
+        return made if self.count(head.source, head.nth) or not self.once else None
 
     cdef object memory(self, content):
         # bytes, or a read-only view of shared memory
@@ -199,19 +199,21 @@ cdef class Inbox:
         found = in_shared(buffer, len(content))
         return bytes(buffer) if found is None else memoryview(found).toreadonly()
 
-    cdef bint count(self, uint64_t source, str key, long long nth) except -1:
+    cdef bint count(self, uint64_t source, long long nth) except -1:
         # whether it is newer than those before; one that comes late was counted as lost before
-        who = (source, key)
-        last = self.last.get(who)
-        if last is None:
+        if source != self.source:
             if len(self.last) >= MOST_SOURCES:
                 self.last.clear()
-        elif nth > last:
-            self.lost += nth - last - 1
+            self.last[self.source] = self.nth
+            self.source, self.nth = source, self.last.get(source, 0)
+        if not self.nth:
+            self.nth = nth
+        elif nth > self.nth:
+            self.lost += nth - self.nth - 1
+            self.nth = nth
         else:
-            self.lost -= nth < last and not self.once
+            self.lost -= nth < self.nth and not self.once
             return False
-        self.last[who] = nth
         return True
 
     def __repr__(self):

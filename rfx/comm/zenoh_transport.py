@@ -54,7 +54,6 @@ class ZenohTransport(Transport):
         size = integer(pool_bytes, "pool_bytes", minimum=65536, maximum=2**40)
         self.session = session
         self._zenoh = load()
-        self._source = secrets.randbits(64)
         self._pool = SharedPool(self._zenoh, size) if session.shared_memory else None
         self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
         self._latched: dict[str, tuple[Outbox, Any]] = {}
@@ -121,7 +120,7 @@ class ZenohTransport(Transport):
                 self._outboxes = {n: o for n, o in self._outboxes.items() if o is not before}
                 before[1].undeclare()
             publisher = self._declare(text, qos)
-            made = Outbox(text, publisher.put, self._source, self._pool), publisher
+            made = Outbox(text, publisher.put, secrets.randbits(64), self._pool), publisher
             if qos is not None and qos.latched:
                 self._latched[text] = made
             self._outboxes[name] = made
@@ -137,17 +136,16 @@ class ZenohTransport(Transport):
             "reliability": getattr(zenoh.Reliability, used.reliability.upper()),
         }
         if used.latched:
-            return LatchedPublisher(zenoh, raw, key, self._source, **options)
+            return LatchedPublisher(zenoh, raw, key, secrets.randbits(64), **options)
         return raw.declare_publisher(key, **options)
 
     def _forget(self) -> None:
-        # all publishers but those that keep a message; their numbers begin anew, with another source
+        # all publishers but those that keep a message; made anew, they have another source
         kept = {id(o) for o in self._latched.values()}
         for name, made in [*self._outboxes.items()]:
             if id(made) not in kept:
                 del self._outboxes[name]
                 made[1].undeclare()
-        self._source = secrets.randbits(64)
 
     @property
     def pool_full(self) -> int:

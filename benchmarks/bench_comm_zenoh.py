@@ -260,7 +260,9 @@ def table(title, measure, chosen, count, rounds):
     for k in range(rounds):
         for who in chosen[k % len(chosen) :] + chosen[: k % len(chosen)]:
             took[who].append([1e6 * t / count for t in measure(who, count)])
-    seen = {w: (min(t[0] for t in took[w]), *(statistics.median(t[k] for t in took[w]) for k in range(3))) for w in chosen}
+    seen = {
+        w: (min(t[0] for t in took[w]), *(statistics.median(t[k] for t in took[w]) for k in range(3))) for w in chosen
+    }
     print(f"{title}: us, minimum and median; medians of processor time here and there")
     for who, (least, middle, here, there) in seen.items():
         ratios = [a / b for a, b in zip(seen[chosen[0]], seen[who], strict=True)]

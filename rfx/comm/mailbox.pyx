@@ -324,6 +324,32 @@ cdef class Mailbox:
                 f"{', closed' if self.closed else ''})")
 
 
+cdef class Taker:
+    """Who takes from a mailbox, or from what fills one."""
+
+    cdef public object _source
+
+    def recv(self):
+        """Wait for the next message and return it. InvalidStateError when the subscription has ended and is empty."""
+        return self._source.get()
+
+    def recv_timeout(self, seconds):
+        """Return the next message, or None if there was none within so many seconds; see :meth:`recv`."""
+        return self._source.get(seconds)
+
+    def try_recv(self):
+        """Return the next message, or None if there is none; see :meth:`recv`."""
+        return self._source.get_now()
+
+    def latest(self):
+        """Return the newest message and drop the older ones (counted as ``skipped``), or None; see :meth:`recv`."""
+        return self._source.latest()
+
+    def drain(self):
+        """Return all messages that wait, also after the end."""
+        return self._source.drain()
+
+
 def deadline(timeout):
     """Return the moment (monotonic) that is so many seconds away, None for None."""
     if timeout is None:

@@ -15,6 +15,7 @@ import numpy as np
 from rfx.comm.envelope cimport TransportEnvelope, read_only, shown
 from rfx.comm.mailbox cimport Mailbox
 from rfx.comm.wire cimport Header, packed_of, read_into
+from rfx.comm.qos import profile
 from rfx.comm.shm import in_shared
 from rfx.comm.wire import dtype_bytes, metadata_bytes
 from rfx.errors import InvalidStateError
@@ -36,20 +37,28 @@ cdef class Outbox:
         Who sends.
     pool : object with ``hold`` and ``least``, optional
         Shared memory for payloads of at least so many bytes.
+    lock : lock, optional
+        Held while a message gets its number and is sent.
     """
 
     cdef readonly str key
     cdef readonly long long sent
-    cdef object put, pool
+    cdef object put, pool, lock
     cdef uint64_t source
     cdef Py_ssize_t least
 
-    def __init__(self, str key not None, put, source, pool=None):
-        self.key, self.put, self.source, self.pool = key, put, source, pool
+    def __init__(self, str key not None, put, source, pool=None, lock=None):
+        self.key, self.put, self.source, self.pool, self.lock = key, put, source, pool, lock
         self.least = 0 if pool is None else pool.least
 
     def send(self, numbers, metadata, payload):
         """Send a message with the next of ``numbers``, and return it; none is taken where something is refused."""
+        if self.lock is None:
+            return self.sent_one(numbers, metadata, payload)
+        with self.lock:
+            return self.sent_one(numbers, metadata, payload)
+
+    cdef TransportEnvelope sent_one(self, numbers, metadata, payload):
         cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
         cdef bytes more, attachment
         made.name, made.metadata, made.payload = self.key, shown(metadata), read_only(payload)
@@ -88,6 +97,40 @@ cdef class Outbox:
 
     def __repr__(self):
         return f"Outbox({self.key!r}, sent={self.sent})"
+
+
+cdef class Sender:
+    """What publishes for a transport between programs, which has ``_outbox``, ``_not_sent`` and ``_numbers``."""
+
+    cdef public dict _outboxes    # by key, or by key and profile: an outbox, and its Zenoh publisher
+
+    def publish(self, key, payload, metadata=None, *, qos=None):
+        """Send a message to all subscriptions whose pattern intersects ``key``, here and elsewhere.
+
+        See :meth:`Transport.publish`. The payload is copied once, and may be written to afterwards.
+
+        Raises
+        ------
+        DTypeError, InvalidValueError, ConfigError
+            See :meth:`Transport.publish`; also metadata that JSON does not have, an array of structures, and a profile
+            "reliable" where a link is a datagram link.
+        InvalidStateError
+            The transport is closed.
+        RfxConnectionError
+            Zenoh refused to send it.
+        """
+        cdef Outbox outbox
+        found = self._outboxes.get(key) if qos is None and type(key) is str else None
+        if found is None:
+            found = self._outbox(key, profile(qos))
+        outbox = (<tuple>found)[0]
+        try:
+            if outbox.lock is None:
+                return outbox.sent_one(self._numbers, metadata, payload)
+            return outbox.send(self._numbers, metadata, payload)
+        except Exception as error:
+            self._not_sent(key, error)
+            raise
 
 
 @cython.final

@@ -3,16 +3,15 @@
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from rfx.arrays import integer
-from rfx.comm.envelope import TransportEnvelope
 from rfx.comm.keys import KeyExpr
 from rfx.comm.latch import LatchedPublisher, LatchedSubscriber
 from rfx.comm.mailbox import Mailbox
-from rfx.comm.post import Inbox, Outbox
-from rfx.comm.qos import QoS, profile
+from rfx.comm.post import Inbox, Outbox, Sender
+from rfx.comm.qos import QoS
 from rfx.comm.shm import in_shared, place_known
 from rfx.comm.subscription import TransportSubscription
 from rfx.comm.transport import Transport, latched_key
@@ -23,7 +22,7 @@ _MOST_OUTBOXES = 1024
 _LEAST_SHARED = 4096  # bytes; less goes faster with the message itself
 
 
-class ZenohTransport(Transport):
+class ZenohTransport(Sender, Transport):
     """Messages from whoever publishes to all who subscribe, in this program and in others that its session reaches.
 
     Made by :meth:`Transport.zenoh`, with the methods of :class:`Transport`. What is different:
@@ -55,45 +54,16 @@ class ZenohTransport(Transport):
         self.session = session
         self._zenoh = load()
         self._pool = SharedPool(self._zenoh, size) if session.shared_memory else None
-        self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
+        self._outboxes = {}
         self._latched: dict[str, tuple[Outbox, Any]] = {}
         self._outbox_lock = threading.Lock()
         self._shown: dict[object, Any] = {}
 
     # -- out
 
-    def publish(
-        self,
-        key: str,
-        payload: Any,
-        metadata: Mapping[str, Any] | None = None,
-        *,
-        qos: QoS | str | None = None,
-    ) -> TransportEnvelope:
-        """Send a message to all subscriptions whose pattern intersects ``key``, here and elsewhere.
-
-        See :meth:`Transport.publish`. The payload is copied once, and may be written to afterwards.
-
-        Raises
-        ------
-        DTypeError, InvalidValueError, ConfigError
-            See :meth:`Transport.publish`; also metadata that JSON does not have, an array of structures, and a profile
-            "reliable" where a link is a datagram link.
-        InvalidStateError
-            The transport is closed.
-        RfxConnectionError
-            Zenoh refused to send it.
-        """
-        outbox = self._outboxes.get(key) if qos is None and type(key) is str else None
-        if outbox is None:
-            outbox = self._outbox(key, profile(qos))
-        sender, publisher = outbox
-        try:
-            if type(publisher) is LatchedPublisher:
-                with publisher.lock:
-                    return sender.send(self._numbers, metadata, payload)
-            return sender.send(self._numbers, metadata, payload)
-        except self._zenoh.ZError as error:
+    def _not_sent(self, key: str, error: Exception) -> None:
+        # say what an error of Zenoh means
+        if isinstance(error, self._zenoh.ZError):
             if self._closed or self.session.closed:
                 raise InvalidStateError("expected an open transport, got one that is closed") from error
             raise RfxConnectionError(f"expected Zenoh to send a message under {key!r}, got {error}") from error
@@ -120,7 +90,8 @@ class ZenohTransport(Transport):
                 self._outboxes = {n: o for n, o in self._outboxes.items() if o is not before}
                 before[1].undeclare()
             publisher = self._declare(text, qos)
-            made = Outbox(text, publisher.put, secrets.randbits(64), self._pool), publisher
+            lock = publisher.lock if isinstance(publisher, LatchedPublisher) else None
+            made = Outbox(text, publisher.put, secrets.randbits(64), self._pool, lock), publisher
             if qos is not None and qos.latched:
                 self._latched[text] = made
             self._outboxes[name] = made

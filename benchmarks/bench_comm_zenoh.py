@@ -9,11 +9,12 @@ fastest that its Python has. "zenoh, callback" has them brought to a function in
 the same with the message in shared memory, as far as Zenoh's Python can go: a copy in, a copy out.
 
 "many" is the time from before the first message is sent to when the last was received, over their number; "there and
-back" a message that the other program answers with the same. `python benchmarks/bench_comm_zenoh.py [rounds]` prints both.
+back" a message that the other program answers with the same. Two programs keep, for as long as they run, where their
+threads and their memory came to lie, which is worth up to a third: so they are started anew several times.
+`python benchmarks/bench_comm_zenoh.py [starts rounds]` prints medians over the starts.
 """
 
 import itertools
-import math
 import multiprocessing
 import socket
 import statistics
@@ -35,6 +36,7 @@ NUMBER_AND_TIME = struct.Struct("<qq")
 KEYS = ("robot/left/camera", "robot/left/answer")
 PATTERNS = ("robot/*/camera", "robot/*/answer")
 DEPTH = 2048
+MARK = b"nothing is left"
 
 
 def free():
@@ -147,9 +149,13 @@ def other_program(commands, endpoints):
                 payload = payloads[size]
                 for _ in range(count):
                     send(payload)
-            else:
+            elif what == "echo":
                 for _ in range(count):
                     send(receive())
+            else:
+                while receive() != payloads[size]:
+                    pass
+                send(MARK)
             commands.send((start, time.process_time() - work))
 
 
@@ -181,19 +187,12 @@ class Ends:
         while not got.wait(0.1):
             self.commands.send(("send", who, SIZES[0], 1))
             self.commands.recv()
-        time.sleep(0.2)
-        # nothing is under way any more: what is received next is what is asked for
-        marker = payload_of(SIZES[0])[::-1]
-        self.commands.send(("echo", who, 0, 0))
+        # what is still under way comes before a message that each end waits for
+        self.commands.send(("clear", who, SIZES[0], 1))
+        send(payload_of(SIZES[0]))
+        while receive() != MARK:
+            pass
         self.commands.recv()
-        send(marker)
-        sent = 1
-        while True:
-            self.commands.send(("echo", who, 0, 1))
-            self.commands.recv()
-            if receive() == marker:
-                return
-            sent += 1
 
     def many(self, who, payload, count):
         """Seconds from the first message that the other program sends to the last that is received here; of processors."""
@@ -254,36 +253,54 @@ def test_many(benchmark, ends, size, who):
     benchmark.pedantic(ends.many, (who, payload_of(size), count), rounds=10)
 
 
-def table(title, measure, chosen, count, rounds):
-    """Microseconds of each in interleaved rounds, and ours over Zenoh as it is."""
+def rounds_of(measure, chosen, count, rounds):
+    """(seconds, of processors here, there) per message, for each round of each way."""
     took = {who: [] for who in chosen}
     for k in range(rounds):
         for who in chosen[k % len(chosen) :] + chosen[: k % len(chosen)]:
-            took[who].append([1e6 * t / count for t in measure(who, count)])
-    seen = {
-        w: (min(t[0] for t in took[w]), *(statistics.median(t[k] for t in took[w]) for k in range(3))) for w in chosen
-    }
-    print(f"{title}: us, minimum and median; medians of processor time here and there")
-    for who, (least, middle, here, there) in seen.items():
-        ratios = [a / b for a, b in zip(seen[chosen[0]], seen[who], strict=True)]
-        work = (seen[chosen[0]][2] + seen[chosen[0]][3]) / (here + there)
-        over = f"; {chosen[0]} / it {ratios[0]:.2f} {ratios[1]:.2f} work {work:.2f}" if who != chosen[0] else ""
-        print(f"  {who:24}{least:9.2f} {middle:9.2f} {here:9.2f} {there:9.2f}{over}")
+            took[who].append([t / count for t in measure(who, count)])
+    return took
 
 
-def main(rounds):
-    made = Ends()
-    for size, shared in itertools.product(SIZES, (False, True)):
-        chosen, payload = ways(size, shared), payload_of(size)
-        if chosen:
-            big = size == 2**20
-            k = math.ceil(rounds / 4) if big else rounds
-            back = lambda who, n, p=payload: made.there_and_back(who, p, n)  # noqa: E731
-            many = lambda who, n, p=payload: made.many(who, p, n)  # noqa: E731
-            table(f"{size} B, there and back", back, chosen, 5 if big else 50, k)
-            table(f"{size} B, many", many, chosen, 20 if big else 1000, k)
-    made.close()
+def ratios(mine, peer):
+    """Ours over theirs within one start: of the minima, the median of the rounds', of the work at both ends."""
+    work = [statistics.median(here + there for _, here, there in of) for of in (mine, peer)]
+    rounds = statistics.median(a[0] / b[0] for a, b in zip(mine, peer, strict=True))
+    return min(a[0] for a in mine) / min(b[0] for b in peer), rounds, work[0] / work[1]
+
+
+def table(title, starts):
+    """Microseconds of each, and ours over the others: medians over the starts, and their range."""
+    print(f"{title}: least us; rfx / it by minima (least to most), by rounds, by processor time")
+    first, *others = starts[0]
+    for who in starts[0]:
+        print(f"  {who:24}{1e6 * min(t[0] for took in starts for t in took[who]):9.2f}", end="")
+        if who in others:
+            found = [ratios(took[first], took[who]) for took in starts]
+            minima, rounds, work = (statistics.median(f[k] for f in found) for k in range(3))
+            least, most = min(f[0] for f in found), max(f[0] for f in found)
+            print(f"   {minima:.2f} ({least:.2f} to {most:.2f})  {rounds:.2f}  {work:.2f}", end="")
+        print()
+
+
+def main(starts, rounds):
+    found = {}
+    for _ in range(starts):
+        made = Ends()
+        for size, shared in itertools.product(SIZES, (False, True)):
+            chosen, payload = ways(size, shared), payload_of(size)
+            for title, measure, small, big in (
+                ("there and back", made.there_and_back, 40, 5),
+                ("many", made.many, 1000, 20),
+            ):
+                if chosen:
+                    count, times = (small, rounds) if size < 2**20 else (big, rounds // 2)
+                    took = rounds_of(lambda w, n, p=payload, m=measure: m(w, p, n), chosen, count, times)
+                    found.setdefault(f"{size} B, {title}{', shared' * shared}", []).append(took)
+        made.close()
+    for title, of in found.items():
+        table(title, of)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    main(*map(int, sys.argv[1:3] or (8, 20)))

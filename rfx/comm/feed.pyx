@@ -11,8 +11,8 @@ from time import monotonic, sleep
 
 cdef enum:
     MOST_AT_ONCE = 256    # messages that one call takes out of Zenoh's queue
-    MANY_LOOKS = 20       # before who receives goes to sleep, where that paid lately, and now and then
-    FEW_LOOKS = 3         # else
+    LARGE = 16384         # bytes of a payload that is not taken before it is asked for, where senders wait
+    LOOKS = 3             # before who receives goes to sleep
     YIELDS = 4            # before each look
 cdef double NAP = 0.002    # seconds without a receiver after which the thread goes to work
 cdef double SHORT_NAP = 0.0005    # where messages are dropped and no sender should wait
@@ -51,8 +51,6 @@ cdef class Feed:
     cdef bint recent            # a receiver was there since the thread of the feed looked
     cdef bint naps, naps_long
     cdef double rest            # of its naps, seconds
-    cdef int luck               # above 0 where messages came while who receives looked
-    cdef unsigned int waits
     cdef bint over
     cdef cython.pymutex lock    # around the four flags; held around C code only
 
@@ -156,18 +154,14 @@ cdef class Feed:
 
     cdef object next(self):
         # if one comes while others have the processor a few times, that is cheaper than to sleep and be woken
-        cdef int _k, _j, looks
-        self.waits += 1
-        looks = MANY_LOOKS if self.luck or self.waits % 16 == 0 else FEW_LOOKS
-        for _k in range(looks):
+        cdef int _k, _j
+        for _k in range(LOOKS):
             with nogil:
                 for _j in range(YIELDS):
                     rfx_step_back()
             sample = self.more()
             if sample is not None:
-                self.luck = min(self.luck + 4, 16)
                 return sample
-        self.luck = max(self.luck - 1, 0)
         return self.receive()
 
     cdef object straight(self, sample):
@@ -197,7 +191,8 @@ cdef class Feed:
         return 0
 
     cdef int fill(self) except -1:
-        # take in what is there. Where senders wait for room, no more than there is room for: then only if nothing waits
+        # take in what is there. Where senders wait for room, no more than there is room for: then only if nothing waits; and
+        # of large ones one, since a copy goes faster into memory that was free a moment ago
         cdef int _k
         if self.patient and self.mailbox.items.count:
             return 0
@@ -206,6 +201,8 @@ cdef class Feed:
             if sample is None:
                 break
             self.inbox.bring(sample)
+            if self.patient and self.inbox.size >= LARGE:
+                break
         return 0
 
     # -- the thread of the feed

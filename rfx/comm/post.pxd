@@ -15,6 +15,7 @@ cdef class Inbox:
     cdef uint64_t source        # of the message before, and its number; of all other sources in `last`
     cdef long long nth
     cdef dict last
+    cdef Py_ssize_t size        # of the payload that came last
 
     cdef int bring(self, sample) except -1
     cdef TransportEnvelope read(self, sample)

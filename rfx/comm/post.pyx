@@ -217,13 +217,14 @@ cdef class Inbox:
         cdef tuple more
         memory, attachment = self.memory(sample.payload), sample.attachment
         made.name = sample.key_expr
+        self.size = len(memory)
         if attachment is None:    # of a program that knows nothing of us
             if sample.kind == self.delete:
                 return None
             made.timestamp_ns = time_ns()
             made.payload = memory
             return made
-        more = read_into(&head, attachment.to_bytes(), len(memory))
+        more = read_into(&head, attachment.to_bytes(), self.size)
         made.sequence, made.timestamp_ns = head.sequence, head.timestamp_ns
         if more is None:
             made.payload = memory

@@ -11,6 +11,7 @@ from time import monotonic, sleep
 
 cdef enum:
     MOST_AT_ONCE = 256    # messages that one call takes out of Zenoh's queue
+    FEW_AT_ONCE = 32      # the same where senders wait: what is taken soon after is still in the processor's cache
     LARGE = 16384         # bytes of a payload that is not taken before it is asked for, where senders wait
     LOOKS = 3             # before who receives goes to sleep
     YIELDS = 4            # before each look
@@ -26,8 +27,8 @@ cdef class Feed:
 
     A message then goes from the thread that brings it to the one that waits for it, and not by way of a third. The thread
     of the feed works while nobody waits in :meth:`get` without a timeout: it counts, drops and wakes. Where a receiver
-    comes back soon, it leaves the queue to it; 2 to 4 ms after the last one left (0.5 to 1 ms where messages are dropped)
-    it takes over.
+    comes back soon, it leaves the queue to it; 2 to 4 ms after the last one left it takes over, 0.5 to 1 ms where messages
+    are dropped.
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ cdef class Feed:
         cdef int _k
         if self.patient and self.mailbox.items.count:
             return 0
-        for _k in range(MOST_AT_ONCE if not self.patient else min(MOST_AT_ONCE, self.mailbox.room)):
+        for _k in range(MOST_AT_ONCE if not self.patient else min(FEW_AT_ONCE, self.mailbox.room)):
             sample = self.more()
             if sample is None:
                 break

@@ -33,8 +33,8 @@ class ZenohTransport(Sender, Transport):
     - ``publish`` without a profile waits where the way is full. Where another program takes nothing for 5 seconds, its
       connection is ended;
     - 256 messages more than its capacity are on the way to a subscription; where it waits (``overflow="block"``) and they
-      are there too, it holds up what else comes to this transport. Any subscription does so where more come within the
-      4 ms after a ``recv``, until they have passed;
+      are there too, it holds up what else comes to this transport. Any other does so only where more come within 1 ms
+      after a ``recv``, until that has passed;
     - in the ``counts`` of a subscription are ``refused`` (what it could not read), ``lost`` (gaps in what a sender sent)
       and ``shared`` (what lay in shared memory).
 

@@ -189,12 +189,14 @@ cdef class Inbox:
 
     cdef TransportEnvelope read(self, sample):
         # None for what is refused or left out
+        cdef TransportEnvelope made
         try:
             try:
                 return self.opened(sample)
             except KeyboardInterrupt:    # while metadata were read; what came is not lost by it
+                made = self.opened(sample)
                 interrupt_main()
-                return self.opened(sample)
+                return made
         except Exception:
             self.refused += 1
             return None

@@ -1,5 +1,5 @@
 cdef class TransportEnvelope:
-    cdef readonly str key
+    cdef object name            # the key: str, or what says it when it is asked for
     cdef readonly long long sequence
     cdef readonly long long timestamp_ns
     cdef readonly object metadata

@@ -37,10 +37,15 @@ cdef class TransportEnvelope:
         writes into that memory later shows here: publish memory that is not used again, or a copy.
     """
 
-    def __init__(self, key, sequence, timestamp_ns, metadata, payload):
-        self.key, self.sequence, self.timestamp_ns = key, sequence, timestamp_ns
+    def __init__(self, str key, sequence, timestamp_ns, metadata, payload):
+        self.name, self.sequence, self.timestamp_ns = key, sequence, timestamp_ns
         self.metadata = shown(metadata)
         self.payload = read_only(payload)
+
+    @property
+    def key(self):
+        """What it was published under."""
+        return self.name if type(self.name) is str else str(self.name)
 
     def __reduce__(self):
         metadata = None if self.metadata is None else dict(self.metadata)
@@ -54,7 +59,7 @@ cdef class TransportEnvelope:
 def seal(str key not None, numbers, metadata, payload):
     """Return an envelope with the next of ``numbers`` and the time now; none is taken where something is refused."""
     cdef TransportEnvelope made = TransportEnvelope.__new__(TransportEnvelope)
-    made.key, made.metadata, made.payload = key, shown(metadata), read_only(payload)
+    made.name, made.metadata, made.payload = key, shown(metadata), read_only(payload)
     made.timestamp_ns = time_ns()
     made.sequence = next(numbers)
     return made

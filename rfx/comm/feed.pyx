@@ -3,16 +3,21 @@
 cimport cython
 from cpython.ref cimport Py_INCREF
 
+from rfx.comm.envelope cimport TransportEnvelope
 from rfx.comm.mailbox cimport Mailbox, rfx_step_back
+from rfx.comm.post cimport Inbox
 
 import threading
 from time import monotonic, sleep
 
 cdef enum:
     MOST_AT_ONCE = 256    # messages that one call takes out of Zenoh's queue
+    FEW_AT_ONCE = 32      # the same where senders wait: what is taken soon after is still in the processor's cache
+    LARGE = 16384         # bytes of a payload that is not taken before it is asked for, where senders wait
     LOOKS = 3             # before who receives goes to sleep
     YIELDS = 4            # before each look
 cdef double NAP = 0.002    # seconds without a receiver after which the thread goes to work
+cdef double SHORT_NAP = 0.0005    # where messages are dropped and no sender should wait
 cdef double LONG_NAP = 0.25
 cdef double PATIENCE = 5.0
 
@@ -28,7 +33,8 @@ cdef class Feed:
 
     A message then goes from the thread that brings it to the one that waits for it, and not by way of a third. The thread
     of the feed works while nobody waits in :meth:`get` without a timeout: it counts, drops and wakes. Where a receiver
-    comes back soon, it leaves the queue to it; 2 to 4 ms after the last one left, it takes over.
+    comes back soon, it leaves the queue to it; 2 to 4 ms after the last one left it takes over, 0.5 to 1 ms where messages
+    are dropped.
 
     Parameters
     ----------
@@ -43,21 +49,24 @@ cdef class Feed:
         Of a session: those that are open.
     """
 
-    cdef object subscriber, receive, more, inbox, ended, bell, thread
+    cdef object subscriber, receive, more, ended, bell, thread
+    cdef Inbox inbox
     cdef Mailbox mailbox
     cdef set feeds
     cdef bint patient           # whether what comes waits for room in the mailbox
     cdef bint held              # somebody takes from the queue
     cdef bint recent            # a receiver was there since the thread of the feed looked
     cdef bint naps, naps_long
+    cdef double rest            # of its naps, seconds
     cdef bint over
     cdef cython.pymutex lock    # around the four flags; held around C code only
 
-    def __init__(self, subscriber not None, inbox not None, Mailbox mailbox not None, ended not None, set feeds not None):
+    def __init__(self, subscriber not None, Inbox inbox not None, Mailbox mailbox not None, ended not None, set feeds not None):
         handler = subscriber.handler
         self.subscriber, self.receive, self.more = subscriber, handler.recv, handler.try_recv
         self.inbox, self.mailbox, self.ended, self.feeds = inbox, mailbox, ended, feeds
         self.patient = mailbox.overflow == "block"
+        self.rest = NAP if self.patient else SHORT_NAP
         self.bell = threading.Lock()
         self.bell.acquire()
         self.thread = threading.Thread(target=self._work, name="rfx:feed", daemon=True)
@@ -116,6 +125,10 @@ cdef class Feed:
             return item
         while not self.over:
             self.recent = True
+            if self.patient:    # what waits leaves no room to fill
+                item = self.mailbox.poll()
+                if item is not None:
+                    return item
             if not self.grab():
                 break
             try:
@@ -124,8 +137,7 @@ cdef class Feed:
                 if item is None:
                     if self.mailbox.closed:
                         break
-                    self.inbox(self.next())
-                    item = self.mailbox.poll()
+                    item = self.straight(self.next())
             except self.ended:
                 break
             finally:
@@ -167,6 +179,14 @@ cdef class Feed:
                 return sample
         return self.receive()
 
+    cdef object straight(self, sample):
+        # what comes while nothing waits does not go by way of the mailbox; it is counted there
+        cdef TransportEnvelope made = self.inbox.read(sample)
+        if made is None or self.mailbox.pass_by():
+            return made
+        self.inbox.store(made, sample)
+        return self.mailbox.poll()
+
     cdef int settle(self) except -1:
         # what has come is in the mailbox, if nobody else is at it
         if self.over or not self.grab():
@@ -186,15 +206,18 @@ cdef class Feed:
         return 0
 
     cdef int fill(self) except -1:
-        # take in what is there. Where senders wait for room, no more than there is room for: then only if nothing waits
+        # take in what is there. Where senders wait for room, no more than there is room for: then only if nothing waits; and
+        # of large ones one, since a copy goes faster into memory that was free a moment ago
         cdef int _k
         if self.patient and self.mailbox.items.count:
             return 0
-        for _k in range(MOST_AT_ONCE if not self.patient else min(MOST_AT_ONCE, self.mailbox.room)):
+        for _k in range(MOST_AT_ONCE if not self.patient else min(FEW_AT_ONCE, self.mailbox.room)):
             sample = self.more()
             if sample is None:
                 break
-            self.inbox(sample)
+            self.inbox.bring(sample)
+            if self.patient and self.inbox.size >= LARGE:
+                break
         return 0
 
     # -- the thread of the feed
@@ -208,12 +231,12 @@ cdef class Feed:
                     self.nap()
                     continue
                 try:
-                    self.inbox(self.receive())
+                    self.inbox.bring(self.receive())
                     while not self.recent:
                         sample = self.more()
                         if sample is None:
                             break
-                        self.inbox(sample)
+                        self.inbox.bring(sample)
                 finally:
                     self.let_go(False)
             self.finish()
@@ -227,7 +250,7 @@ cdef class Feed:
             self.recent = False
         if self.over:
             return 0
-        self.bell.acquire(True, LONG_NAP if self.naps_long else NAP)
+        self.bell.acquire(True, LONG_NAP if self.naps_long else self.rest)
         with self.lock:
             self.naps = self.naps_long = False
         return 0
@@ -244,7 +267,7 @@ cdef class Feed:
                 sample = self.more()
                 if sample is None:
                     break
-                self.inbox(sample)
+                self.inbox.bring(sample)
         finally:
             self.let_go(False)
         return 0

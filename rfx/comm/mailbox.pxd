@@ -31,6 +31,7 @@ cdef class Mailbox:
 
     cdef bint offer(self, item, bint again=*) except -1
     cdef object poll(self)
+    cdef bint pass_by(self) noexcept
     cdef object linger(self)
     cdef list empty(self, bint skip)
     cdef bint await_(self, bint getter, end) except -1

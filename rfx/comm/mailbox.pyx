@@ -198,6 +198,16 @@ cdef class Mailbox:
         wake(waiter)
         return owned(item)
 
+    cdef bint pass_by(self) noexcept:
+        # count one that goes straight to who takes it; False where others wait before it, or it is closed
+        cdef bint good
+        with self.lock:
+            good = not self.closed and self.items.count == 0
+            if good:
+                self.accepted += 1
+                self.taken += 1
+        return good
+
     cdef object linger(self):
         # the oldest, if one comes while others have the processor a few times: cheaper than to sleep and be woken
         cdef int _k
@@ -316,6 +326,32 @@ cdef class Mailbox:
     def __repr__(self):
         return (f"Mailbox(capacity={self.capacity}, overflow={self.overflow!r}, len={len(self)}, dropped={self.dropped}"
                 f"{', closed' if self.closed else ''})")
+
+
+cdef class Taker:
+    """Who takes from a mailbox, or from what fills one."""
+
+    cdef public object _source
+
+    def recv(self):
+        """Wait for the next message and return it. InvalidStateError when the subscription has ended and is empty."""
+        return self._source.get()
+
+    def recv_timeout(self, seconds):
+        """Return the next message, or None if there was none within so many seconds; see :meth:`recv`."""
+        return self._source.get(seconds)
+
+    def try_recv(self):
+        """Return the next message, or None if there is none; see :meth:`recv`."""
+        return self._source.get_now()
+
+    def latest(self):
+        """Return the newest message and drop the older ones (counted as ``skipped``), or None; see :meth:`recv`."""
+        return self._source.latest()
+
+    def drain(self):
+        """Return all messages that wait, also after the end."""
+        return self._source.drain()
 
 
 def deadline(timeout):

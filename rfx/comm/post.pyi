@@ -3,12 +3,19 @@ from typing import Any
 
 from rfx.comm.envelope import TransportEnvelope
 from rfx.comm.mailbox import Mailbox
+from rfx.comm.qos import QoS
 
 class Outbox:
     key: str
     sent: int
-    def __init__(self, key: str, put: Any, source: int, pool: Any = None) -> None: ...
+    def __init__(self, key: str, put: Any, source: int, pool: Any = None, lock: Any = None) -> None: ...
     def send(self, numbers: Iterator[int], metadata: Mapping[str, Any] | None, payload: Any) -> TransportEnvelope: ...
+
+class Sender:
+    _outboxes: dict[Any, tuple[Outbox, Any]]
+    def publish(
+        self, key: str, payload: Any, metadata: Mapping[str, Any] | None = None, *, qos: QoS | str | None = None
+    ) -> TransportEnvelope: ...
 
 class Inbox:
     refused: int

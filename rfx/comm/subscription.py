@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from rfx.comm.envelope import TransportEnvelope
-from rfx.comm.mailbox import Mailbox
+from rfx.comm.mailbox import Mailbox, Taker
 from rfx.errors import InvalidStateError
 
 
-class TransportSubscription:
+class TransportSubscription(Taker):
     """Messages that :meth:`Transport.subscribe` keeps; take them in one of these ways, from as many threads as you like.
 
     ``recv``, ``recv_timeout``, ``try_recv`` and ``latest`` return one; ``for`` and ``async for`` give one after the other
@@ -31,7 +31,7 @@ class TransportSubscription:
         self._callback = callback
         self._failed = 0
         self._inbox: Any = None  # counts what came from other programs
-        self._source: Any = mailbox  # where messages are taken
+        self._source = mailbox  # where messages are taken
 
     def _start(self) -> None:
         if self._callback is not None:
@@ -48,28 +48,6 @@ class TransportSubscription:
                     threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
         finally:
             self.close()  # a callback that exits: nobody takes any more
-
-    # -- taking
-
-    def recv(self) -> TransportEnvelope:
-        """Wait for the next message and return it. InvalidStateError when the subscription has ended and is empty."""
-        return self._source.get()
-
-    def recv_timeout(self, seconds: float) -> TransportEnvelope | None:
-        """Return the next message, or None if there was none within so many seconds; see :meth:`recv`."""
-        return self._source.get(seconds)
-
-    def try_recv(self) -> TransportEnvelope | None:
-        """Return the next message, or None if there is none; see :meth:`recv`."""
-        return self._source.get_now()
-
-    def latest(self) -> TransportEnvelope | None:
-        """Return the newest message and drop the older ones (counted as ``skipped``), or None; see :meth:`recv`."""
-        return self._source.latest()
-
-    def drain(self) -> list[TransportEnvelope]:
-        """Return all messages that wait, also after the end."""
-        return self._source.drain()
 
     def __iter__(self) -> Iterator[TransportEnvelope]:
         while True:

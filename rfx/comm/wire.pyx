@@ -8,10 +8,10 @@ bytes       content, little-endian
 3           number of dimensions, at most 32; 0 for bytes
 4 to 5      length of the dtype's text
 6 to 7      0
-8 to 15     the source: a random number of the transport that sent it
+8 to 15     the source: a random number of who sends under this key
 16 to 23    sequence, from 1
 24 to 31    nanoseconds of the wall clock, since 1970
-32 to 39    the how manieth of this source under this key, from 1
+32 to 39    the how manieth of this source, from 1
 then        the shape, 8 bytes each; the dtype's text (ASCII); metadata as JSON (UTF-8), or nothing
 ==========  ==========================================================================================
 
@@ -73,8 +73,10 @@ cdef bytes packed_of(uint64_t source, int64_t sequence, int64_t timestamp_ns, in
     memset(&head, 0, sizeof(Header))
     head.magic, head.version = MAGIC, VERSION
     head.source, head.sequence, head.timestamp_ns, head.nth = source, sequence, timestamp_ns, nth
+    if type(payload) is bytes and not more:
+        return PyBytes_FromStringAndSize(<char*>&head, sizeof(Header))
     shape = ()
-    if type(payload) is not bytes and isinstance(payload, NDARRAY):
+    if isinstance(payload, NDARRAY):
         text, shape = dtype_bytes(payload.dtype), payload.shape
         head.kind, head.dimensions, head.text = 1, <unsigned char>len(shape), <uint16_t>len(text)
     made = PyBytes_FromStringAndSize(NULL, sizeof(Header) + 8 * head.dimensions + len(text) + len(more))

@@ -5,16 +5,15 @@ import os
 import secrets
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rfx.arrays import integer
-from rfx.comm.envelope import TransportEnvelope
 from rfx.comm.keys import KeyExpr
 from rfx.comm.latch import LatchedPublisher, LatchedSubscriber
 from rfx.comm.mailbox import Mailbox
-from rfx.comm.post import Inbox, Outbox
-from rfx.comm.qos import QoS, profile
+from rfx.comm.post import Inbox, Outbox, Sender
+from rfx.comm.qos import QoS
 from rfx.comm.shm import in_shared, place_known
 from rfx.comm.subscription import TransportSubscription
 from rfx.comm.transport import Transport, latched_key
@@ -25,7 +24,7 @@ _MOST_OUTBOXES = 1024
 _LEAST_SHARED = 4096  # bytes; less goes faster with the message itself
 
 
-class ZenohTransport(Transport):
+class ZenohTransport(Sender, Transport):
     """Messages from whoever publishes to all who subscribe, in this program and in others that its session reaches.
 
     Made by :meth:`Transport.zenoh`, with the methods of :class:`Transport`. What is different:
@@ -36,8 +35,8 @@ class ZenohTransport(Transport):
     - ``publish`` without a profile waits where the way is full. Where another program takes nothing for 5 seconds, its
       connection is ended;
     - 256 messages more than its capacity are on the way to a subscription; where it waits (``overflow="block"``) and they
-      are there too, it holds up what else comes to this transport. Any subscription does so where more come within the
-      4 ms after a ``recv``, until they have passed;
+      are there too, it holds up what else comes to this transport. Any other does so only where more come within 1 ms
+      after a ``recv``, until that has passed;
     - in the ``counts`` of a subscription are ``refused`` (what it could not read), ``lost`` (gaps in what a sender sent)
       and ``shared`` (what lay in shared memory).
 
@@ -56,9 +55,8 @@ class ZenohTransport(Transport):
         size = integer(pool_bytes, "pool_bytes", minimum=65536, maximum=2**40)
         self.session = session
         self._zenoh = load()
-        self._source = secrets.randbits(64)
         self._pool = SharedPool(self._zenoh, size) if session.shared_memory else None
-        self._outboxes: dict[Any, tuple[Outbox, Any]] = {}
+        self._outboxes = {}
         self._latched: dict[str, tuple[Outbox, Any]] = {}
         self._outbox_lock = threading.RLock()  # a signal handler may publish, or close
         self._shown: dict[object, Any] = {}
@@ -66,43 +64,15 @@ class ZenohTransport(Transport):
 
     # -- out
 
-    def publish(
-        self,
-        key: str,
-        payload: Any,
-        metadata: Mapping[str, Any] | None = None,
-        *,
-        qos: QoS | str | None = None,
-    ) -> TransportEnvelope:
-        """Send a message to all subscriptions whose pattern intersects ``key``, here and elsewhere.
-
-        See :meth:`Transport.publish`. The payload is copied once, and may be written to afterwards.
-
-        Raises
-        ------
-        DTypeError, InvalidValueError, ConfigError
-            See :meth:`Transport.publish`; also metadata that JSON does not have, an array of structures, and a profile
-            "reliable" where a link is a datagram link.
-        InvalidStateError
-            The transport is closed.
-        RfxConnectionError
-            Zenoh refused to send it.
-        """
-        outbox = self._outboxes.get(key) if qos is None and type(key) is str else None
-        try:
-            if outbox is None:
-                outbox = self._outbox(key, profile(qos))
-            sender, publisher = outbox
-            if type(publisher) is LatchedPublisher:
-                with publisher.lock:
-                    return sender.send(self._numbers, metadata, payload)
-            return sender.send(self._numbers, metadata, payload)
-        except self._zenoh.ZError as error:
-            if self._closed or self.session.closed:
-                raise InvalidStateError("expected an open transport, got one that is closed") from error
-            if outbox is not None and not any(outbox is there for there in list(self._outboxes.values())):
-                return self.publish(key, payload, metadata, qos=qos)  # another thread made room of it just now
-            raise RfxConnectionError(f"expected Zenoh to send a message under {key!r}, got {error}") from error
+    def _forgotten(self, key: str, outbox: Any, error: Exception) -> bool:
+        # whether an error of Zenoh means that another thread just made room of this outbox; raises what else it means
+        if not isinstance(error, self._zenoh.ZError):
+            return False
+        if self._closed or self.session.closed:
+            raise InvalidStateError("expected an open transport, got one that is closed") from error
+        if outbox is not None and not any(outbox is there for there in list(self._outboxes.values())):
+            return True
+        raise RfxConnectionError(f"expected Zenoh to send a message under {key!r}, got {error}") from error
 
     def _outbox(self, key: str, qos: QoS | None) -> tuple[Outbox, Any]:
         text = str(KeyExpr(key))
@@ -130,7 +100,8 @@ class ZenohTransport(Transport):
             if found is not None:  # a signal handler was here
                 publisher.undeclare()
                 return found
-            made = Outbox(text, publisher.put, self._source, self._pool), publisher
+            lock = publisher.lock if isinstance(publisher, LatchedPublisher) else None
+            made = Outbox(text, publisher.put, secrets.randbits(64), self._pool, lock), publisher
             if qos is not None and qos.latched:
                 self._latched[text] = made
             self._outboxes[name] = made
@@ -146,17 +117,16 @@ class ZenohTransport(Transport):
             "reliability": getattr(zenoh.Reliability, used.reliability.upper()),
         }
         if used.latched:
-            return LatchedPublisher(zenoh, raw, key, self._source, **options)
+            return LatchedPublisher(zenoh, raw, key, secrets.randbits(64), **options)
         return raw.declare_publisher(key, **options)
 
     def _forget(self) -> None:
-        # all publishers but those that keep a message; their numbers begin anew, with another source
+        # all publishers but those that keep a message; made anew, they have another source
         kept = {id(o) for o in self._latched.values()}
         for name, made in [*self._outboxes.items()]:
             if id(made) not in kept:
                 del self._outboxes[name]
                 made[1].undeclare()
-        self._source = secrets.randbits(64)
 
     @property
     def pool_full(self) -> int:

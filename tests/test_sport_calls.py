@@ -78,6 +78,7 @@ def test_the_state_shows_sport_mode_and_hand_controller(link):
         writer.write(WirelessController(lx=0.0, ly=0.0, rx=0.01, ry=-0.25, keys=Key.X | Key.UP).to_cdr())
         assert wait_for(lambda: go2.state().remote.keys == Key.X | Key.UP)
     assert go2.state().remote.ry == -0.25
+    assert wait_for(lambda: go2.state().sport is not None)  # it comes on a topic of its own
     state = go2.state()
     assert state.sport.foot_positions.shape == (4, 3)
     assert state.sport.foot_raise_height == pytest.approx(0.07)

@@ -6,6 +6,7 @@ one producer and one consumer (1983), in bytes: each side stores its own positio
 acquire, so that neither ever waits for the other.
 """
 
+from libc.limits cimport LLONG_MIN
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -45,7 +46,7 @@ cdef int64_t latch_read(const latch_t* latch, double* values, Py_ssize_t n) noex
         stamp = <int64_t>word_load(&latch.words[LATCH_WORDS - 1])
         if word_load(&latch.sequence) == before:
             return stamp
-    return -0x7FFFFFFFFFFFFFFF - 1
+    return LLONG_MIN
 
 
 cdef inline uint64_t padded(uint64_t size) noexcept nogil:

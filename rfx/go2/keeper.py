@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from rfx.errors import InvalidStateError, RfxError
+from rfx.errors import HardwareError, InvalidStateError, RfxError
 from rfx.go2 import topics
 from rfx.go2.order import Order
 from rfx.go2.rpc_client import RpcClient, RpcError
@@ -120,10 +120,10 @@ class Keeper:
             self._thread = threading.Thread(target=self._run, name="rfx go2 keeper", daemon=False)
             try:
                 self._thread.start()
-            except Exception:  # the system has no more of them, or the interpreter ends
+            except Exception as error:  # the system has no more of them, or the interpreter ends
                 self._thread = None
                 self._stop_unheard()
-                raise
+                raise HardwareError(f"no thread can keep it up, so the robot was told to stop: {error}") from error
         self._change.notify()
 
     def _run(self) -> None:

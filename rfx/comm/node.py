@@ -334,8 +334,6 @@ class RobotNode:
             if order.error is not None:
                 raise order.error
 
-    # -- for its owner
-
     @property
     def state(self) -> NodeState:
         """How it is."""

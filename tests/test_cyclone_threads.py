@@ -9,6 +9,7 @@ from rfx.errors import InvalidStateError, RfxConnectionError
 from rfx.go2 import topics
 from rfx.go2.backends import cyclone
 from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
+from rfx.go2.backends.cyclone_backend import CycloneBackend
 from rfx.go2.backends.links import _native, native_reason
 from rfx.go2.messages import LowCmd, LowState
 
@@ -150,3 +151,30 @@ def test_nothing_is_made_on_a_domain_that_is_being_closed(domain_id, make):
     domain.close()
     threads[0].join(10)
     assert isinstance(made[0], (InvalidStateError, RfxConnectionError)), made
+
+
+@pytest.mark.parametrize("failures", [1, 4])
+def test_a_topic_that_dds_refuses_for_a_moment_is_asked_for_again(domain, monkeypatch, failures):
+    make, tried = cyclone.Topic, []
+
+    def moody(*args, **kwargs):
+        tried.append(args)
+        if len(tried) <= failures:
+            raise cyclone.DDSException(-3, "moody")
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(cyclone, "Topic", moody)
+    reader, writer = domain.reader("rt/x", LowCmd), domain.writer("rt/x", LowCmd)
+    assert len(tried) == failures + 1
+    assert wait_for(lambda: writer.matched and reader.matched)
+
+
+def test_a_topic_that_dds_refuses_for_good_is_named_and_the_domain_can_be_opened_again(domain_id, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise cyclone.DDSException(-3, "refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cyclone, "Topic", refuse)
+        with pytest.raises(RfxConnectionError, match=rf"topic {topics.LOW_STATE} in domain {domain_id}.*refused"):
+            CycloneBackend(domain_id, LOOPBACK)
+    CycloneBackend(domain_id, LOOPBACK).disconnect()

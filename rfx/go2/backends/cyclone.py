@@ -46,6 +46,7 @@ ANY = SampleState.Any | ViewState.Any | InstanceState.Any
 SLICE_S = 0.1  # a wait is cut into slices, so that Ctrl+C gets through
 MOST_PARTICIPANTS = 30
 HIGHEST_DOMAIN = 230
+TOPIC_TRIES, TOPIC_PAUSE_S = 5, 0.01
 
 
 def raw_available() -> bool:
@@ -234,7 +235,16 @@ class CycloneDomain:
             if there is not message:
                 raise ConfigError(f"topic {name} carries {there.__name__} here, not {message.__name__}")
             return topic
-        topic = Topic(self._participant, name, idl_class(message), qos=_qos(True, 1))
+        # Once in some ten thousand connects CycloneDDS called a parameter of this bad that is the same each time; the cause
+        # is not known. A moment later it is asked again.
+        for left in reversed(range(TOPIC_TRIES)):
+            try:
+                topic = Topic(self._participant, name, idl_class(message), qos=_qos(True, 1))
+                break
+            except DDSException as error:
+                if not left:
+                    raise RfxConnectionError(f"DDS refused topic {name} in domain {self.domain_id}: {error}") from error
+                time.sleep(TOPIC_PAUSE_S)
         self._topics[name] = (message, topic)
         return topic
 

@@ -1,11 +1,10 @@
 """The sender on a simulated robot over DDS, and the rates and limits of its configuration."""
 
-import threading
-
 import numpy as np
 import pytest
 from guides import python_blocks
 from recording_link import STAND
+from simulated_robots import simulated
 from waiting import wait_for
 
 from rfx.errors import (
@@ -15,35 +14,16 @@ from rfx.errors import (
     InvalidValueError,
 )
 from rfx.go2 import Go2, Go2Config
-from rfx.go2.backends.cyclone import LOOPBACK, CycloneDomain
 from rfx.go2.limits import SafetyLimits
-from rfx.go2.simulated import SimulatedGo2
 from rfx.go2.topics import SportModeId
 from rfx.robots.go2 import GO2
-from rfx.sim import make_plant
 
 # -- a simulated robot
 
 
-class Robot:
-    def __init__(self, domain_id, **options):
-        self.domain = CycloneDomain(domain_id, LOOPBACK)
-        self.robot = SimulatedGo2(make_plant("joint"), self.domain, **options)
-        self.thread = threading.Thread(target=self.robot.run)
-
-    def __enter__(self):
-        self.thread.start()
-        return self.robot
-
-    def __exit__(self, *exc):
-        self.robot.stop()
-        self.thread.join(30)
-        self.domain.close()
-
-
 def test_the_start_up_of_a_real_robot_ends_at_the_stance_without_a_jump(domain_id):
     config = Go2Config.loopback(domain_id).with_limits(stale_s=5.0).with_timeouts(command_hold_s=30.0)
-    with Robot(domain_id, mode="normal", command_timeout_s=30.0) as robot, Go2.connect(config) as go2:
+    with simulated(domain_id, mode="normal", command_timeout_s=30.0) as robot, Go2.connect(config) as go2:
         go2.take_low_level()
         assert go2.check_mode() == ""
         began = go2.low_state().q
@@ -63,7 +43,7 @@ def test_the_example_of_the_guide_stands_the_robot_up(domain_id):
     block = block.replace("loopback(1)", f"loopback({domain_id}).with_limits(stale_s=10.0)").replace(
         "wait(3.0)", "wait(1.5)"
     )
-    with Robot(domain_id, command_timeout_s=30.0) as robot:
+    with simulated(domain_id, command_timeout_s=30.0) as robot:
         exec(compile(block, "go2.md", "exec"), {})
         assert robot.counters.commands > 100
         assert np.abs(robot.plant.state.q - STAND).max() < 0.1
@@ -71,7 +51,7 @@ def test_the_example_of_the_guide_stands_the_robot_up(domain_id):
 
 def test_in_lockstep_every_state_gets_one_command(domain_id):
     config = Go2Config.loopback(domain_id, lockstep=True).with_timeouts(command_hold_s=0.4)
-    with Robot(domain_id, lockstep=True, command_timeout_s=30.0) as robot, Go2.connect(config) as go2:
+    with simulated(domain_id, lockstep=True, command_timeout_s=30.0) as robot, Go2.connect(config) as go2:
         sender = go2.start_sending(ramp_s=0.1)
         go2.set_motor_positions(GO2.pose("lie"), kp=40.0, kd=3.0)
         assert wait_for(lambda: sender.state == "damping")
@@ -91,7 +71,7 @@ def unanswered(counters):
 
 
 def test_an_emergency_stop_damps_a_robot_in_sport_mode(domain_id):
-    with Robot(domain_id, mode="normal") as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
+    with simulated(domain_id, mode="normal") as robot, Go2.connect(Go2Config.loopback(domain_id)) as go2:
         go2.emergency_stop()
         assert robot.sport.mode == SportModeId.DAMPING
         with pytest.raises(InvalidStateError):

@@ -11,6 +11,7 @@ from recording_link import command, damps
 from sender_parts import robot_of
 from waiting import wait_for
 
+from rfx.cli.skills import interrupt
 from rfx.go2 import guard
 
 CHILD = """
@@ -111,6 +112,22 @@ def test_a_handler_that_came_later_stays():
         go2.disconnect()
         assert signal.getsignal(signal.SIGTERM) is later
     finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_that_is_handed_on_to_another_brakes_once():
+    braked, owner = [], object()
+    before = signal.signal(signal.SIGTERM, interrupt)  # as Ctrl+C, for which there is a handler, too
+    try:
+        guard.watch(owner, braked.append)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert braked == ["SIGTERM"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert braked == ["SIGTERM", "SIGINT"]
+    finally:
+        guard.release(owner)
         signal.signal(signal.SIGTERM, before)
 
 

@@ -157,15 +157,17 @@ def test_a_client_that_is_killed_leaves_a_robot_at_rest(tmp_path):
     assert end["seconds"] < 17
 
 
-def test_an_interrupt_ends_the_server_in_good_order(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_server_in_good_order(tmp_path, number):
     audit = tmp_path / "audit.jsonl"
     command = serve("--robot", "point", "--audit", str(audit))
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert b"skills: " in child.stderr.readline()
-    child.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "nothing"}\nno json\n\xff\xfe\n')
+    child.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "nothing"}\n\xff\xfe\n')
+    child.stdin.write(b"no json\n" * 1000)  # these are on their way when the signal comes
     child.stdin.flush()
     child.stdout.readline()  # it listens
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     assert child.wait(20) == 130
     for stream in (child.stdin, child.stdout, child.stderr):
         stream.close()

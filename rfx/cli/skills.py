@@ -155,9 +155,13 @@ def _token(path: str | None) -> str:
     return token
 
 
-def interrupt(*_: object) -> None:
-    """Treat a signal as Ctrl+C."""
-    raise KeyboardInterrupt
+def interrupt(number: int, frame: Any) -> None:
+    """Treat a signal as Ctrl+C, also while that is handled in another way (by an event loop)."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+    else:  # Ctrl+C is ignored, as in a job in the background
+        raise KeyboardInterrupt
 
 
 def _ready(url: str) -> None:

@@ -79,7 +79,7 @@ def _restore() -> None:
 def _handle(number: int, frame: FrameType | None) -> None:
     depth, stack = _depth.get(number, 0), _before.get(number, [])
     there = stack[-1 - depth] if depth < len(stack) else signal.SIG_DFL
-    if _pid == os.getpid() and _brakes and depth == 0:
+    if _pid == os.getpid() and _brakes and not any(_depth.values()):  # not again for one that hands on to another
         _brake_all(signal.Signals(number).name)
     if callable(there):
         _depth[number] = depth + 1

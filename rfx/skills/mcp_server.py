@@ -22,7 +22,7 @@ from rfx.skills.decorator import Skill
 from rfx.skills.formats import ToolCall
 from rfx.skills.mcp_door import LINE, Door, checked_loopback, checked_token, end_caller, listen
 from rfx.skills.mcp_pulse import Pulse
-from rfx.skills.mcp_threads import MOST_BYTES, Lines, Output, in_thread
+from rfx.skills.mcp_threads import MOST_BYTES, Lines, Output, in_thread, shielded
 from rfx.skills.registry import SkillRegistry
 from rfx.skills.result import SkillResult, refusal
 
@@ -173,7 +173,7 @@ class SkillServer:
         """Serve one client over standard input and output until it closes them; then whatever moves is stopped."""
         import anyio
 
-        async def serve() -> None:
+        async def talk() -> None:
             lines: Any = Lines(0, lambda error: _LOG.warning("reading requests failed: %s", error))
             output: Any = Output()
             try:
@@ -183,9 +183,9 @@ class SkillServer:
                 output.close()
 
         try:
-            anyio.run(serve)
-        except* BrokenPipeError:
-            _LOG.info("the client has gone without a word")
+            anyio.run(shielded, talk)
+        except* (BrokenPipeError, anyio.BrokenResourceError, anyio.ClosedResourceError) as broken:
+            _LOG.info("the client has gone without a word: %r", broken)
         finally:
             self._leave()
 

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -51,6 +51,22 @@ async def in_thread(func: Callable[[], T], name: str) -> T:
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(body,), name=name, daemon=True).start()
     return await future
+
+
+async def shielded(func: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await a function of ``asyncio`` so that a cancellation (Ctrl+C) comes out as one.
+
+    Tasks that are cancelled while they hand something on can fail over that, and their group raises those failures in
+    place of the cancellation.
+    """
+    task = asyncio.ensure_future(func())
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    return task.result()
 
 
 class Lines:

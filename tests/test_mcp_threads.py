@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("mcp", reason="mcp is not installed")
 
-import anyio  # noqa: E402
+import anyio
 
-from rfx.skills.mcp_threads import shielded  # noqa: E402
+from rfx.skills.mcp_threads import shielded
 
 
 async def fails_when_cancelled():

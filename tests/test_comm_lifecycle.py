@@ -96,6 +96,7 @@ def test_a_callback_that_exits_ends_its_subscription(transport):
     transport.publish("a", b"")
     assert wait_for(lambda: subscription.closed)
     assert transport.subscriber_count == 0
+    assert wait_for(lambda: all(thread.name != "rfx:a" for thread in threading.enumerate()))
 
 
 def test_a_signal_handler_may_end_what_is_in_the_middle_of_subscribing(transport, monkeypatch):

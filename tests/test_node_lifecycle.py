@@ -322,5 +322,7 @@ print("running", node.is_running, flush=True)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="fork")
 def test_a_program_that_was_forked_leaves_the_robot_to_its_parent():
-    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED], capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "running True\nstop parent\n", "")

@@ -114,6 +114,8 @@ def test_the_sport_state_tells_mode_progress_and_feet(rig):
         data = rig.sport_states.take_latest()
         if data is not None:
             seen.append(SportModeState.from_cdr(data))
+            if seen[-1].progress == 0.0:  # it has stood up while nobody looked
+                rig.send(topics.SPORT, SportApi.STAND_UP)
         return bool(seen) and seen[-1].progress > 0.5
 
     assert wait_for(done)

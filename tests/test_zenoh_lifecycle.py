@@ -202,7 +202,9 @@ print([bytes(subscription.recv().payload) for _ in range(2)])
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def test_a_program_that_was_forked_is_told_that_its_transport_is_closed_and_ends():
-    done = subprocess.run([sys.executable, "-c", FORKED], timeout=60, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED], timeout=60, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("\n") == ["closed", "closed", "closed", "3", "[b'1', b'3']", ""]
 

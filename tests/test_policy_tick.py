@@ -51,6 +51,22 @@ def test_no_two_commands_are_far_apart_on_the_way_up_and_down():
         assert np.abs(np.diff(q[where], axis=0)).max() < 0.02
 
 
+@pytest.mark.parametrize(("at", "phase"), [(60, "standing up"), (300, "settling"), (480, "lying down")])
+def test_a_pause_makes_a_motion_later_and_not_faster(at, phase):
+    def change(i, state):
+        state.set_motors(q=GO2.pose("lie" if i < 400 else "stand"), dq=0.0)
+        state.tick += 1000 * (i >= at)
+
+    robot = NumberRobot(change=change)
+    tick = tick_on(robot, random_policy("rl_sar"), ramp_s=0.5, settle_s=0.2, lie_s=0.5)
+    phases = run(tick)
+    where = [i for i, now in enumerate(phases) if now == phase]
+    assert at in where
+    assert len(where) == pytest.approx(100 if phase == "settling" else 250, abs=11)
+    wanted = np.array([[*c.q, *(0.02 * c.kp)] for c in robot.decoded])[where]
+    assert 0.0 < np.abs(np.diff(wanted, axis=0)).max() < 0.25  # of 20 ms; of a second it is more than 1
+
+
 def test_the_policy_keeps_its_own_rate():
     policy = random_policy()
     for rate, steps in ((50.0, 10), (100.0, 20), (500.0, 100), (30.0, 6)):

@@ -268,7 +268,8 @@ def test_a_robot_that_vanishes_ends_in_damping(domain_id, holder, tmp_path):
                 robot.stop()
             return (0, 0, 0)
 
-        run = run_policy(holder, vanish, config(domain_id, False), log=tmp_path / "a", **{**SHORT, "seconds": None})
+        fast = config(domain_id, False).with_limits(velocity=60.0)  # as above
+        run = run_policy(holder, vanish, fast, log=tmp_path / "a", **{**SHORT, "ramp_s": 0.5, "seconds": None})
     assert (run.ok, run.ended) == (False, "the safety envelope")
     assert "stale" in run.detail
     assert damped(tmp_path / "a")

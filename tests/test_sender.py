@@ -1,6 +1,8 @@
 """rfx.go2.sender and low_level: commands go on coming, are led in, and keep to the envelope."""
 
+import itertools
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -60,6 +62,18 @@ def test_a_first_command_is_led_in_from_the_measured_posture(made):
     assert kp[-1] == 60.0
     np.testing.assert_allclose(q[0], GO2.pose("lie"), atol=0.01)
     assert (np.abs(np.diff(q, axis=0)) <= 0.2500001).all()
+
+
+def test_a_pause_makes_the_way_in_later_and_not_faster():
+    count = itertools.count()
+    link, go2 = robot_of(published=lambda cmd: time.sleep(1.0 if next(count) == 40 else 0.0))
+    with go2.start_sending(ramp_s=0.5) as sender:
+        go2.set_motor_positions(STAND, kp=60.0, kd=4.0)
+        assert wait_for(lambda: sender.state == "sending")
+    go2.disconnect()
+    led = [cmd.kp[0] for cmd in link.sent() if cmd.q[0] < NO_POSITION]
+    assert len(led) > 15  # 20 ms a time, at most
+    assert np.diff(led[: led.index(60.0) + 1]).max() < 60 * 1.5 * (0.02 / 0.5) + 0.1  # the steepest part of the way
 
 
 def test_the_way_in_goes_from_damping_to_the_command():

@@ -40,7 +40,7 @@ cdef enum:
 # What was decided before the first tick; times in ns.
 ctypedef struct plan_t:
     int64_t ramp, settle, policy, lie, damp     # policy: -1 without an end
-    int64_t patience, half_tick
+    int64_t patience, half_tick, longest
     double stand_kp, stand_kd, damping_kd
     double[12] lie_pose
     bint lockstep, lie_at_end
@@ -74,7 +74,7 @@ cdef class PolicyTick:
     cdef int phase_, ended_
     cdef uint32_t first_tick, last_tick, marks
     cdef bint have, logging, estimating
-    cdef int64_t begun, phase_begun, policy_begun, policy_ended, now, received, unix_offset, last_step
+    cdef int64_t last_now, moved, phase_begun, policy_begun, policy_ended, now, received, unix_offset, last_step
     cdef Histogram h_take, h_decode, h_estimate, h_observe, h_act, h_envelope, h_encode, h_write, h_log, h_total
 
     cdef int run(self, int64_t now_ns, int64_t timeout_ns) noexcept nogil

@@ -69,7 +69,8 @@ cdef class PolicyTick:
     finish : {"lie", "damp"}
         What follows it. After a fault it is always damping.
     ramp_s, settle_s, lie_s, damp_s : float
-        How long it takes to stand up, to go over to the policy's gains, to lie down, and to brake at the end (s).
+        To stand up, go over to the policy's gains, lie down, and brake (s). A pause between ticks counts as 20 ms at most:
+        what moves goes on from where it was.
     patience_s : float
         Without a state for so long there is no robot any more (s).
     """
@@ -94,9 +95,9 @@ cdef class PolicyTick:
         memset(&plan, 0, sizeof(plan_t))
         plan.policy = -1 if seconds is None else ns_of(seconds, "seconds")
         plan.ramp, plan.settle = ns_of(ramp_s, "ramp_s"), ns_of(settle_s, "settle_s")
-        plan.lie, plan.damp = ns_of(lie_s, "lie_s"), ns_of(damp_s, "damp_s")
-        plan.patience = ns_of(patience_s, "patience_s")
+        plan.lie, plan.damp, plan.patience = ns_of(lie_s, "lie_s"), ns_of(damp_s, "damp_s"), ns_of(patience_s, "patience_s")
         plan.half_tick = <int64_t>(0.5e9 / <double>side.contract.control_rate_hz)
+        plan.longest = max(<int64_t>20_000_000, 4 * plan.half_tick)
         plan.stand_kp = arrays.number(stand_kp, "stand_kp", minimum=0)
         plan.stand_kd = arrays.number(stand_kd, "stand_kd", minimum=0)
         plan.damping_kd = envelope.limits.damping_kd
@@ -109,7 +110,7 @@ cdef class PolicyTick:
         (self.h_take, self.h_decode, self.h_estimate, self.h_observe, self.h_act, self.h_envelope, self.h_encode, self.h_write,
          self.h_log, self.h_total) = [Histogram() for _ in STAGES]
         self.unix_offset = time.time_ns() - time.monotonic_ns()
-        self.begun = self.last_step = -1
+        self.last_step = -1
         side.reset()
 
     # -- the tick
@@ -132,8 +133,8 @@ cdef class PolicyTick:
         if not self.have or (self.plan.lockstep and came == 0):
             return self.phase_ == DONE
         self.now = <int64_t>(self.low.tick - self.first_tick) * 1_000_000 if self.plan.lockstep else now_ns
-        if self.begun < 0:
-            self.begun = self.now
+        self.moved += min(self.now - self.last_now, self.plan.longest)  # a pause makes a motion later, not faster
+        self.last_now = self.now
         self.decide()
         self.answer()
         self.counters.ticks += 1
@@ -223,9 +224,9 @@ cdef class PolicyTick:
             self.stop_for(END_REMOTE, DAMPING)
         if self.phase_ == WAITING:
             self.enter(STANDING_UP)
-        if self.phase_ == STANDING_UP and self.now - self.phase_begun >= self.plan.ramp:
+        if self.phase_ == STANDING_UP and self.moved >= self.plan.ramp:
             self.enter(SETTLING)
-        if self.phase_ == SETTLING and self.now - self.phase_begun >= self.plan.settle:
+        if self.phase_ == SETTLING and self.moved >= self.plan.settle:
             if self.estimating and not self.velocity.stands() and self.side.needs_lin_vel:
                 self.stop_for(END_TRUST, LYING_DOWN if self.plan.lie_at_end else DAMPING)
             else:
@@ -234,25 +235,24 @@ cdef class PolicyTick:
             self.stop_for(END_TIME, LYING_DOWN if self.plan.lie_at_end else DAMPING)
         if self.phase_ == POLICY:
             self.follow_policy()    # may end in damping
-        if self.phase_ == LYING_DOWN and self.now - self.phase_begun >= self.plan.lie:
+        if self.phase_ == LYING_DOWN and self.moved >= self.plan.lie:
             self.enter(DAMPING)
         if self.phase_ == DAMPING and self.now - self.phase_begun >= self.plan.damp:
             self.phase_ = DONE
-        share = self.now - self.phase_begun
         if self.phase_ == STANDING_UP:
-            share /= max(<int64_t>1, self.plan.ramp)
+            share = <double>self.moved / max(<int64_t>1, self.plan.ramp)
             smooth_move(&zero, &one, share, 1, &s)
             smooth_move(self.start, self.side.pose, share, MOTORS, q)
             self.hold(q, s * kp, kd)
         elif self.phase_ == SETTLING:
-            share /= max(<int64_t>1, self.plan.settle)
+            share = <double>self.moved / max(<int64_t>1, self.plan.settle)
             smooth_move(&zero, &one, share, 1, &s)
             self.hold(self.side.pose, kp, kd)
             for i in range(MOTORS):
                 self.command[36 + i] += s * (self.side.kp[i] - kp)
                 self.command[48 + i] += s * (self.side.kd[i] - kd)
         elif self.phase_ == LYING_DOWN:
-            smooth_move(self.start, self.plan.lie_pose, share / max(<int64_t>1, self.plan.lie), MOTORS, q)
+            smooth_move(self.start, self.plan.lie_pose, <double>self.moved / max(<int64_t>1, self.plan.lie), MOTORS, q)
             self.hold(q, kp, kd)
         elif self.phase_ >= DAMPING:
             for i in range(MOTORS):
@@ -305,7 +305,7 @@ cdef class PolicyTick:
     cdef void enter(self, int phase) noexcept nogil:
         if self.phase_ == POLICY:
             self.policy_ended = self.now
-        self.phase_, self.phase_begun = phase, self.now
+        self.phase_, self.phase_begun, self.moved = phase, self.now, 0
         if phase == POLICY:
             self.policy_begun = self.now
         memcpy(self.start, self.low.q, MOTORS * sizeof(double))

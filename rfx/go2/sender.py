@@ -22,6 +22,7 @@ from rfx.go2.order import Order
 log = logging.getLogger("rfx.go2")
 
 FAREWELLS = 3  # damping commands sent at the end
+LONGEST_S = 0.02  # of a pause between two ticks, what the way in moves on by; at low rates two ticks
 JOIN_S = 2.0
 GROUPS = ("q", "dq", "tau", "kp", "kd")
 
@@ -66,9 +67,10 @@ class Sender:
     """Send the last command for all twelve joints at a steady rate, whatever its caller does. Made by ``Go2.start_sending``.
 
     It begins in damping. The first command is led in over ``ramp_s``: targets from the measured posture, stiffness from
-    zero. It goes to damping, and goes on sending that, when no new command came for ``hold_s``, when the envelope asks for
-    it (a stale state among its reasons), when sending fails, when the main thread has ended, or when told to. From then on
-    commands are refused with the reason; start sending again to go on. Closing it leaves the robot in damping.
+    zero; where this thread is held up, the way in goes on from where it was. It goes to damping, and goes on sending that,
+    when no new command came for ``hold_s``, when the envelope asks for it (a stale state among its reasons), when sending
+    fails, when the main thread has ended, or when told to. From then on commands are refused with the reason; start sending
+    again to go on. Closing it leaves the robot in damping.
 
     Attributes
     ----------
@@ -96,7 +98,7 @@ class Sender:
         self._verdict = Verdict()
         self._fresh = False  # a command came since the last tick
         self._told = False  # the log was told why it damps
-        self._heard_s = self._ramp_began_s = 0.0
+        self._heard_s = self._ramped_s = self._ticked_s = 0.0
         self._posture = np.zeros(12, np.float32)
         self._braked = threading.Event()
         self._loop = ControlLoop(rate_hz, self._tick, name="rfx go2 sender", clock=clock)
@@ -248,12 +250,14 @@ class Sender:
                 self._go(f"no new command for {self.hold_s:g} s")
                 return None
             if self.state == "waiting":
-                self.state, self._ramp_began_s = "ramping", now
+                self.state, self._ramped_s, self._ticked_s = "ramping", 0.0, now
                 self._posture = low.q  # type: ignore[union-attr]
                 self._link.safety.restart()
             cmd = self._wanted.copy()
             if self.state == "ramping":
-                share = 1.0 if self.ramp_s == 0 else min(1.0, (now - self._ramp_began_s) / self.ramp_s)
+                self._ramped_s += min(now - self._ticked_s, max(LONGEST_S, 2.0 / self.rate_hz))
+                self._ticked_s = now
+                share = 1.0 if self.ramp_s == 0 else min(1.0, self._ramped_s / self.ramp_s)
                 if share < 1.0:
                     blend(cmd, share, self._posture, self._link.safety.limits.damping_kd)
                 else:

@@ -131,6 +131,7 @@ def test_a_client_over_stdio_makes_the_walking_robot_stand_walk_and_report(tmp_p
             assert "Call stand first" in early.content[0].text
             assert not (await client.call_tool("stand")).is_error
             walked = await client.call_tool("walk", {"distance": 0.5}, progress_callback=hear)
+            assert not walked.is_error, walked.content
             return walked.structured_content, (await client.call_tool("report_state")).structured_content
 
     walked, report = asyncio.run(drive())

@@ -193,8 +193,8 @@ def test_ctrl_c_gets_through_to_who_waits(what):
     sender, receiver = channel(1)
     if what == "send":
         sender.send(0)
-    started(lambda: (time.sleep(0.1), os.kill(os.getpid(), signal.SIGINT)))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        started(lambda: (time.sleep(0.1), os.kill(os.getpid(), signal.SIGINT)))
         receiver.recv() if what == "recv" else sender.send(1)
     sender.try_send(5)
     assert receiver.recv() == (5 if what == "recv" else 0)

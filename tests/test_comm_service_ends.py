@@ -231,11 +231,13 @@ def test_a_closed_client_and_a_closed_transport_end_the_waiting(transport):
 def test_ctrl_c_gets_through_and_cancels_the_call(transport):
     requests = transport.subscribe(request_key("s"))
     with ServiceClient(transport, "s") as client:
-        timer = threading.Timer(0.1, _thread.interrupt_main)
+        came = []
+        interrupting = threading.Thread(target=lambda: (came.append(requests.recv()), _thread.interrupt_main()))
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            timer.start()
+            interrupting.start()
             client.call(timeout=60)
-        kinds = [bytes(m.payload)[3] for m in requests.drain()]
+        interrupting.join()
+        kinds = [bytes(m.payload)[3] for m in [*came, *requests.drain()]]
         assert kinds[0] == Kind.REQUEST
         assert kinds[-1] == Kind.CANCEL
 

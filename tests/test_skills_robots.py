@@ -1,6 +1,7 @@
 """The real client behind the skills, over DDS on loopback, and links that fail."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from simulated_robots import simulated
@@ -54,6 +55,27 @@ def test_a_robot_that_falls_silent_ends_the_walk(link):
     assert not results[0].ok
     assert any(words in results[0].error for words in ("old", "no answer", "within"))
     assert not skills.registry().execute("report_state").ok
+
+
+@pytest.mark.parametrize(("looks", "ok"), [(1, True), (10**6, False)])
+def test_a_state_that_is_old_is_looked_at_once_more(looks, ok):
+    """After a pause of this program the newest state is old for a moment, though the robot is there."""
+
+    class Late(KinematicGo2):
+        left = 0
+
+        def pose(self):
+            here = super().pose()
+            self.left -= 1
+            return replace(here, age_s=0.7) if self.left >= 0 else here
+
+    with Late() as robot, Go2Skills(robot) as skills:
+        registry = skills.registry()
+        registry.execute("stand")
+        robot.left = looks
+        walked = registry.execute("walk", {"seconds": 0.5})
+        assert walked.ok == ok
+        assert ok or "0.70 s old" in walked.error
 
 
 def test_a_robot_that_does_not_say_where_it_is_gets_no_skills():

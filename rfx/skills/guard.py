@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
@@ -20,6 +21,7 @@ from rfx.skills.slot import STOPPED, current_turn
 
 REACTION_S = 0.1  # from a velocity that ends to a robot that obeys
 LEAST_S = 0.02  # a velocity for less than this is not worth telling
+SECOND_LOOK_S = 0.1  # a state that is old is looked at again after so long
 JUMP_M = 0.5  # farther than it can have walked by so much means that the odometry is wrong
 _Ways = dict[str, Callable[..., Any]]
 _REREAD = "Call report_state before you go on."
@@ -79,6 +81,9 @@ class Guard(Stopping):
 
     def _pose(self) -> RobotPose:
         here = self.__robot.pose()
+        if not here.age_s <= self.limits.stale_s:  # this program may have been held up itself: then a newer one comes now
+            time.sleep(SECOND_LOOK_S)
+            here = self.__robot.pose()
         if not all(map(math.isfinite, (here.x, here.y, here.yaw))):
             raise SkillError("the robot does not know where it is", hint="Tell the operator. It can still be stopped.")
         if not here.age_s <= self.limits.stale_s:

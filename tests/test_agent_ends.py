@@ -15,6 +15,7 @@ from rfx.skills import (
     Reply,
     ToolCall,
     Usage,
+    agent_run,
     skill,
 )
 
@@ -226,6 +227,23 @@ def test_ctrl_c_gets_through_and_the_robot_is_stopped(robot):
     assert set(robot.seen) == {"halt"}
     assert agent.transcript.ended == "interrupted"
     assert MockAgent(robot=robot, replies=["Hello."]).run("go").ok
+
+
+def test_after_an_interrupt_as_a_call_begins_that_call_has_ended(robot, monkeypatch):
+    begin = agent_run._Job.start
+
+    def interrupted(job):
+        begin(job)
+        if job.thread.name == "agent call":
+            robot.moving.wait(20)
+            raise KeyboardInterrupt
+        return job
+
+    monkeypatch.setattr(agent_run._Job, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        MockAgent(robot=robot, replies=[[WANDER, WALK], "Done."]).run("go")
+    assert robot.at_rest
+    assert set(robot.seen) == {"halt"}
 
 
 def test_an_interrupt_out_of_a_skill_comes_through(robot):

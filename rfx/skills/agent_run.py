@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from rfx.skills.agent_config import AgentConfig
 from rfx.skills.audit import AuditEntry
@@ -35,6 +35,7 @@ class _Job:
     def __init__(self, func: Callable[[], Any], name: str, wake: threading.Event) -> None:
         self._func, self._wake = func, wake
         self.done = False
+        self.ended = threading.Event()
         self.value: Any = None
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._body, name=name, daemon=True)
@@ -46,7 +47,17 @@ class _Job:
             self.error = error
         finally:
             self.done = True
+            self.ended.set()
             self._wake.set()
+
+    def start(self) -> Self:
+        """Begin; without a thread it is done, with an error."""
+        try:
+            self.thread.start()
+        except RuntimeError as error:  # no thread is left
+            self.error, self.done = error, True
+            self.ended.set()
+        return self
 
 
 class AgentRun:
@@ -151,7 +162,7 @@ class AgentRun:
         request = Request(system, tuple(self.messages), self.registry, longest, left)
         self.turn += 1
         begun = time.monotonic()
-        job = self._start(lambda: self.model.reply(request), "agent model")
+        job = _Job(lambda: self.model.reply(request), "agent model", self._wake).start()
         if not self._wait(job):
             self._check()
         if isinstance(job.error, _THROUGH):
@@ -166,14 +177,6 @@ class AgentRun:
         self.text = reply.text or self.text
         self.note("reply", reply_data(reply), time.monotonic() - begun)
         return reply, repeated
-
-    def _start(self, func: Callable[[], Any], name: str) -> _Job:
-        job = _Job(func, name, self._wake)
-        try:
-            job.thread.start()
-        except RuntimeError as error:  # no thread is left
-            job.error, job.done = error, True
-        return job
 
     def _wait(self, job: _Job) -> bool:
         """Wait for a job, and return whether it is done; not done when the run is cancelled or out of time."""
@@ -231,8 +234,9 @@ class AgentRun:
 
     def _execute(self, call: ToolCall, ticket: Turn) -> SkillResult:
         execute, who = self.registry.execute, self._caller
-        job = self._start(lambda: execute(call.name, call.arguments, caller=who, ticket=ticket), "agent call")
-        self._job = job
+        job = _Job(lambda: execute(call.name, call.arguments, caller=who, ticket=ticket), "agent call", self._wake)
+        self._job = job  # before it begins: an interrupt may come as it does
+        job.start()
         if not self._wait(job):
             self._halt(job, self._cancelled or f"the run took longer than {self.config.max_seconds:g} s")
         self._job = None
@@ -248,7 +252,7 @@ class AgentRun:
         """Stop what a call moves, until it has returned or the patience is over."""
         self._stop(reason)
         for pause in _AGAIN:
-            job.thread.join(pause)
+            job.ended.wait(pause)
             if job.done:
                 return
             self.registry.stop_all(reason, caller=self._caller)
@@ -265,7 +269,7 @@ class AgentRun:
         if ended == "done" and not self.config.stop_at_end:
             return ""
         reason = f"the agent's run ended: {error or ended}"
-        if self._job is not None and self._job.thread.ident is not None:  # interrupted while it ran
+        if self._job is not None:  # interrupted while it ran
             self._halt(self._job, reason)
         failed = [f"{r.skill} failed: {r.error}" for r in self._stop(reason) if not r.ok]
         mover = self.registry.mover

@@ -10,7 +10,7 @@ from waiting import wait_for
 from rfx.errors import HardwareError
 from rfx.go2 import Go2, Go2Config
 from rfx.go2.topics import SportApi
-from rfx.skills import Caller, Go2Robot, Go2Skills, KinematicGo2, SkillError, SkillLimits
+from rfx.skills import Caller, GaitGo2, Go2Robot, Go2Skills, KinematicGo2, SkillError, SkillLimits
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
@@ -88,6 +88,20 @@ def test_a_robot_that_does_not_say_where_it_is_gets_no_skills():
 
     with pytest.raises(HardwareError, match="no sport state"):
         Go2Skills(Silent())
+
+
+@pytest.mark.parametrize("make", [GaitGo2, lambda: KinematicGo2(step_s=0.05)], ids=["gait", "point"])
+def test_a_simulated_robot_never_walks_longer_than_it_was_told(make):
+    if make is GaitGo2:
+        pytest.importorskip("mujoco", reason="mujoco-core is not installed")
+    with make() as robot:
+        robot.stand()
+        for odd in (0.1, 0.0333, 0.2007, 0.0989):  # between two steps of its physics
+            robot.drive(0.3, 0.0, 0.0, until_s=robot.time_s + odd)
+            robot.wait(0.5)
+            began, ended = robot.trips[-1]
+            assert odd - 0.002 - 1e-6 <= ended - began <= odd + 1e-6
+        assert robot.received.expired == 4
 
 
 def test_the_guard_goes_on_trying_to_stop_a_robot_that_does_not_hear():

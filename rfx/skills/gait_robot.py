@@ -76,7 +76,8 @@ class GaitGo2(Simulated):
         steps = int(self._owed_s / self._plant.timestep + 1e-6)
         self._owed_s -= steps * self._plant.timestep
         for _ in range(steps):
-            if self._velocity != REST and self._state.time >= self._until_s:
+            step_ends = self._state.time + self._plant.timestep - 1e-9
+            if self._velocity != REST and step_ends > self._until_s:  # never longer than it was told
                 self.received.expired += 1
                 self._rest()
                 self._ask(SportApi.STOP_MOVE)

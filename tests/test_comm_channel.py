@@ -200,6 +200,19 @@ def test_ctrl_c_gets_through_to_who_waits(what):
     assert receiver.recv() == (5 if what == "recv" else 0)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_signal_that_does_not_wake_the_main_thread_gets_through():
+    """As one does not that comes just before the wait begins, or that the system hands to another thread."""
+    _, receiver = channel(1)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        thread = started(lambda: (time.sleep(0.2), signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
+        receiver.recv()
+    thread.join(10)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        started(lambda: (time.sleep(0.2), signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
+        receiver.recv_timeout(60.0)
+
+
 def test_objects_are_let_go():
     class Thing:
         alive = 0

@@ -25,13 +25,19 @@ WITHIN_S = 0.02
 class Robot:
     """A simulated robot in lockstep in a thread, which notes at what simulated time it says what."""
 
-    def __init__(self, domain_id, faults, plant="joint", mode=""):
+    def __init__(self, domain_id, faults, plant="joint", mode="", patience_s=0.2):
         made = make_plant(plant)
         made.reset("stand")
         self.said = []
         self.domain = CycloneDomain(domain_id, LOOPBACK)
         self.robot = SimulatedGo2(
-            made, self.domain, lockstep=True, command_timeout_s=0.2, say=self.note, mode=mode, faults=Faults(faults)
+            made,
+            self.domain,
+            lockstep=True,
+            command_timeout_s=patience_s,
+            say=self.note,
+            mode=mode,
+            faults=Faults(faults),
         )
         self.thread = threading.Thread(target=self.robot.run)
 
@@ -264,8 +270,8 @@ def test_the_loop_of_a_commander_whose_robot_vanishes_ends_with_a_clear_error(do
 def test_in_lockstep_a_bad_line_changes_nothing_but_the_time_it_takes(domain_id, other_domain_id, faults):
     def run(with_faults, domain):
         seen = []
-        with Robot(domain, with_faults) as made, connect(domain) as go2:
-            drive(go2, 0.1, seen)
+        with Robot(domain, with_faults, patience_s=60.0) as made, connect(domain) as go2:  # machines stall, too
+            drive(go2, 0.1, seen, patience_s=60.0)
             return seen, made.robot.faults.met
 
     clean, _ = run([], domain_id)

@@ -34,7 +34,7 @@ def test_the_state_goes_out_at_a_rate_that_does_not_drift(link):
         with RobotNode(there, Cart(), "cart", rate_hz=100) as node:
             assert wait_for(lambda: len(states) >= 30)
             stats = node.loop_stats
-            assert stats.iterations >= 30
+            assert stats.iterations >= 29  # the last may have sent its state, and not ended yet
         received = states.drain()
         sent = [m.timestamp_ns for m in received]
         late = [(t - sent[0]) / 1e9 - round((t - sent[0]) / 1e7) / 100 for t in sent]

@@ -1,6 +1,7 @@
 """The queue under channels and subscriptions: many threads put, many take, and whoever waits can be interrupted."""
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 
 from rfx.comm.ring cimport Ring, Visit, ring_free, ring_pop, ring_push, ring_remove, ring_take, ring_traverse
@@ -15,6 +16,7 @@ cdef tuple OVERFLOWS = ("drop_oldest", "drop_newest", "block")
 cdef enum:
     LINGER = 8    # looks before who takes goes to sleep
 cdef double LONGEST = 1e6    # seconds of one wait; who waits longer looks again
+cdef double GLANCE = 0.1     # of the main thread: a signal that comes just before it sleeps does not wake it
 cdef Py_ssize_t ENDLESS = 2**62
 
 
@@ -269,8 +271,13 @@ cdef class Mailbox:
         if not self.line_up(getter, waiter):
             return True
         try:
-            left = LONGEST if end is None else min(max(end - monotonic(), 0.0), LONGEST)
-            mine = waiter.acquire(True, left)
+            longest = GLANCE if threading.get_ident() == threading.main_thread().ident else LONGEST
+            while True:
+                left = longest if end is None else min(max(end - monotonic(), 0.0), longest)
+                mine = waiter.acquire(True, left)
+                if mine or left < longest:
+                    break
+                PyErr_CheckSignals()
         finally:
             if not mine:
                 self.leave(getter, waiter)

@@ -220,9 +220,10 @@ class RobotNode:
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it has ended. Raises what made it end, RfxTimeoutError when it still runs after ``timeout`` seconds."""
-        seconds = None if timeout is None else arrays.number(timeout, "timeout", minimum=0.0)
-        if not self._ended.wait(seconds):
-            raise RfxTimeoutError(f"expected node {self.name} to end within {seconds:g} s, it is {self._state}")
+        left = float("inf") if timeout is None else arrays.number(timeout, "timeout", minimum=0.0)
+        while not self._ended.wait(min(left, 0.1)):  # a signal that comes just before it does not end it
+            if (left := left - 0.1) <= 0.0:
+                raise RfxTimeoutError(f"expected node {self.name} to end within {timeout:g} s, it is {self._state}")
         if self._fatal is not None:
             raise self._fatal
 
@@ -310,8 +311,7 @@ class RobotNode:
                 with self._lock:
                     self._counts["refused_messages"] += 1
         if error is not None:
-            command = about.get("command") if isinstance(about, dict) else None
-            self._tell("refused", command=command, error=error)
+            self._tell("refused", command=about.get("command") if isinstance(about, dict) else None, error=error)
 
     def _answer(self, asked: Any) -> Any:
         commander = self._commander

@@ -18,6 +18,7 @@ from rfx.comm.post import Inbox
 from rfx.errors import ConfigError, DTypeError, InvalidStateError, MissingDependencyError, RfxConnectionError
 
 _PATIENCE = 5.0  # seconds, when the program ends
+_GLANCE = 0.1  # seconds of one wait
 _AHEAD = 256  # messages that wait in the queue of a feed
 MODES = ("peer", "client")
 _WITH_PORT = re.compile(r"(?:tcp|udp|tls|quic|ws)/(?:\[[^][\s/]+\]|[^][\s/:?#]+):(\d{1,5})(?:\?[^\s#]*)?(?:#\S*)?")
@@ -284,7 +285,8 @@ def _open(zenoh: Any, config: Any) -> Any:
 
     try:
         threading.Thread(target=work, name="rfx:zenoh.open", daemon=True).start()
-        done.wait()
+        while not done.wait(_GLANCE):  # a signal that comes just before the wait does not end it
+            pass
     except BaseException:
         with lock:
             given_up.set()

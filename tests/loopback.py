@@ -1,6 +1,10 @@
 """Zenoh on loopback: addresses that nobody has, and pairs of transports that see each other."""
 
 import contextlib
+import faulthandler
+import itertools
+import sys
+import time
 
 from endpoints import free_endpoint as free_endpoint
 from waiting import wait_for
@@ -24,7 +28,20 @@ def settled(sender, subscription, key="ready"):
         sender.publish(key, b"ready?")
         return subscription.recv_timeout(0.02)
 
-    if not wait_for(there):
+    def ended():
+        word = b"last %d" % next(numbers)
+        sender.publish(key, word)
+        end = time.monotonic() + 1.0
+        while (message := subscription.recv_timeout(max(0.0, end - time.monotonic()))) is not None:
+            if bytes(message.payload) == word:
+                return True
         return False
-    sender.publish(key, b"last")
-    return wait_for(lambda: (m := subscription.recv_timeout(0.1)) is not None and bytes(m.payload) == b"last")
+
+    numbers = itertools.count()
+    heard = wait_for(there)
+    if heard and wait_for(ended):
+        return True
+    session = getattr(sender, "session", None)  # who looks for the reason finds this beside the failure
+    print(f"heard: {heard}, {sender!r}, {session and session.peers()}, {subscription!r}, {subscription.counts}")
+    faulthandler.dump_traceback(sys.__stderr__)
+    return False

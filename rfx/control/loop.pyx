@@ -185,12 +185,7 @@ cdef class ControlLoop:
             raise
 
     def stop(self):
-        """Ask the loop to end after the present tick; from any thread, also from the callback. Returns at once.
-
-        For the present run only: a stop that comes before ``run`` has begun in another thread is not kept, as a later
-        run could not tell it from one that was meant for an earlier run. A run that :meth:`spawn` began has begun when
-        it returns.
-        """
+        """Ask the present run (not one to come) to end after its tick; from any thread, also the callback. Returns at once."""
         with nogil, self._lock:
             self._stop = True
 

@@ -34,7 +34,6 @@ class _Job:
 
     def __init__(self, func: Callable[[], Any], name: str, wake: threading.Event) -> None:
         self._func, self._wake = func, wake
-        self.done = False
         self.ended = threading.Event()
         self.value: Any = None
         self.error: BaseException | None = None
@@ -46,7 +45,6 @@ class _Job:
         except BaseException as error:
             self.error = error
         finally:
-            self.done = True
             self.ended.set()
             self._wake.set()
 
@@ -55,9 +53,14 @@ class _Job:
         try:
             self.thread.start()
         except RuntimeError as error:  # no thread is left
-            self.error, self.done = error, True
+            self.error = error
             self.ended.set()
         return self
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its end, or could not begin."""
+        return self.ended.is_set()
 
 
 class AgentRun:
@@ -252,8 +255,7 @@ class AgentRun:
         """Stop what a call moves, until it has returned or the patience is over."""
         self._stop(reason)
         for pause in _AGAIN:
-            job.ended.wait(pause)
-            if job.done:
+            if job.ended.wait(pause):
                 return
             self.registry.stop_all(reason, caller=self._caller)
 

@@ -81,9 +81,8 @@ class Guard(Stopping):
 
     def _pose(self) -> RobotPose:
         here = self.__robot.pose()
-        if (
-            not here.age_s <= self.limits.stale_s
-        ):  # this program may have been held up itself: then a newer one comes now
+        if not here.age_s <= self.limits.stale_s:
+            # this program may have been held up itself: then a newer one comes now
             time.sleep(SECOND_LOOK_S)
             here = self.__robot.pose()
         if not all(map(math.isfinite, (here.x, here.y, here.yaw))):
